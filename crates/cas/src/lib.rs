@@ -1,0 +1,20 @@
+//! **The floor:** digests, blobs on disk, memoised results, and the file trees every later room adds to.
+//!
+//! Nothing here knows what Python, Debian or OCI are. A [`Tree`] describes files, a [`Store`] keeps their
+//! bytes and remembers results; every other room turns one into the other.
+
+mod digest;
+mod epoch;
+mod meter;
+mod path;
+mod source;
+mod store;
+mod tree;
+
+pub use digest::{DiffId, Digest, DigestError, Hasher, HashingReader};
+pub use epoch::Epoch;
+pub use meter::Meter;
+pub use path::{ImagePath, Name, PathError};
+pub use source::{Source, SourceUrl, SourceUrlError};
+pub use store::{BlobWriter, Content, Ownership, PackId, PackWriter, Scratch, Store, StoreError};
+pub use tree::{Conflict, Directory, Entry, File, Mode, Owner, Symlink, Tree, TreeError, Walk};

@@ -1,0 +1,74 @@
+//! What the user calls things: small texts by name, that may be replaced.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// Sets what a name of a kind stands for; readers see the old text or the new one, never half of one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn set_name(&self, kind: &str, name: &str, text: &str) -> Result<(), StoreError> {
+        let (path, mut file) = self.inner.scratch.file()?;
+        file.write_all(text.as_bytes()).map_err(StoreError::io("write", &path))?;
+        self.settle(&path, &self.name_path(kind, name))
+    }
+
+    /// Returns what a name stands for, if it is set.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn name(&self, kind: &str, name: &str) -> Result<Option<String>, StoreError> {
+        let path = self.name_path(kind, name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("read", path)(error)),
+        }
+    }
+
+    /// Forgets a name, and tells whether it was set.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn forget_name(&self, kind: &str, name: &str) -> Result<bool, StoreError> {
+        let path = self.name_path(kind, name);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::io("remove", path)(error)),
+        }
+    }
+
+    /// Lists the names of a kind with what they stand for, in name order.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn names(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let directory = self.inner.root.join("names").join(kind);
+        let mut names = Vec::new();
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            Err(error) => return Err(StoreError::io("read", directory)(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("read", &directory))?;
+            let decoded = entry.file_name().to_str().and_then(|text| hex::decode(text).ok());
+            let Some(name) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
+            if let Some(text) = self.name(kind, &name)? {
+                names.push((name, text));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Names hold slashes and colons, and may differ in nothing but their case: they are written in hex.
+    fn name_path(&self, kind: &str, name: &str) -> PathBuf {
+        self.inner.root.join("names").join(kind).join(hex::encode(name))
+    }
+}

@@ -1,0 +1,104 @@
+//! Rooms: a tree written out as loose files, once, for processes that need a directory.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use super::{Store, StoreError, scratch};
+use crate::{Entry, ImagePath, Owner, Tree};
+
+/// Whose the files of a room are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ownership {
+    /// Everything is the caller's: what an ordinary user can make.
+    Caller,
+    /// Everything is its owner's in the tree: needs root.
+    Tree,
+}
+
+impl Store {
+    /// Returns a directory that holds this tree, and makes it where it is missing; it is not to be written to.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if a content isn't in the store; [`StoreError::Io`].
+    pub fn room(&self, tree: &Tree, ownership: Ownership) -> Result<PathBuf, StoreError> {
+        let suffix = match ownership {
+            Ownership::Caller => "",
+            Ownership::Tree => "-owned",
+        };
+        let place = self.inner.root.join("rooms").join(format!("{}{suffix}", tree.digest().hex()));
+        if place.is_dir() {
+            return Ok(place);
+        }
+        let scratch = self.scratch()?;
+        let made = scratch.path().join("room");
+        self.write_tree(tree, &made, ownership)?;
+        match fs::rename(&made, &place) {
+            Ok(()) => Ok(place),
+            // Another process was faster and has made the same.
+            Err(_) if place.is_dir() => Ok(place),
+            Err(error) => Err(StoreError::io("make", place)(error)),
+        }
+    }
+
+    /// Writes a tree into a directory, which is made and must not be there yet.
+    ///
+    /// # Errors
+    /// As [`Store::room`].
+    pub fn write_tree(&self, tree: &Tree, directory: &Path, ownership: Ownership) -> Result<(), StoreError> {
+        fs::create_dir(directory).map_err(StoreError::io("make", directory))?;
+        for (path, entry) in tree.walk() {
+            let place = directory.join(path.relative());
+            match entry {
+                Entry::Directory(_) => fs::create_dir(&place).map_err(StoreError::io("make", &place))?,
+                Entry::Symlink(link) => {
+                    symlink(&link.target, &place).map_err(StoreError::io("make", &place))?;
+                    own(&place, link.owner, ownership)?;
+                }
+                Entry::File(file) => {
+                    let mut out = fs::File::create_new(&place).map_err(StoreError::io("write", &place))?;
+                    io::copy(&mut self.content(file)?, &mut out).map_err(StoreError::io("write", &place))?;
+                    own(&place, file.owner, ownership)?;
+                    mark(&place, file.mode.bits())?;
+                }
+            }
+        }
+        // Last, children first: a directory that isn't writable could not be filled.
+        let directories: Vec<_> = tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
+        for (path, entry) in directories.into_iter().rev() {
+            let Entry::Directory(below) = entry else { continue };
+            let place = directory.join(path.relative());
+            own(&place, below.owner(), ownership)?;
+            mark(&place, below.mode().bits())?;
+        }
+        let root = tree.directory(&ImagePath::root()).expect("a tree has a root");
+        own(directory, root.owner(), ownership)?;
+        mark(directory, root.mode().bits())
+    }
+
+    /// Removes the room of a tree, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove_room(&self, tree: &Tree) -> Result<(), StoreError> {
+        for suffix in ["", "-owned"] {
+            let place = self.inner.root.join("rooms").join(format!("{}{suffix}", tree.digest().hex()));
+            scratch::remove(&place).map_err(StoreError::io("remove", place))?;
+        }
+        Ok(())
+    }
+}
+
+fn own(place: &Path, owner: Owner, ownership: Ownership) -> Result<(), StoreError> {
+    match ownership {
+        Ownership::Caller => Ok(()),
+        Ownership::Tree => {
+            lchown(place, Some(owner.uid), Some(owner.gid)).map_err(StoreError::io("change the owner of", place))
+        }
+    }
+}
+
+fn mark(place: &Path, mode: u32) -> Result<(), StoreError> {
+    fs::set_permissions(place, fs::Permissions::from_mode(mode)).map_err(StoreError::io("set the mode of", place))
+}

@@ -1,0 +1,117 @@
+//! Unfinished work: one directory per process, locked while the process lives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Store, StoreError};
+
+/// The scratch directory of this process.
+pub(super) struct Home {
+    directory: tempfile::TempDir,
+    /// Held open: the kernel lets go of the lock when the process ends, however it ends.
+    _lock: fs::File,
+    next: AtomicU64,
+}
+
+/// A directory for unfinished work, gone when it is dropped.
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Home {
+    pub(super) fn open(scratch: &Path) -> Result<Self, StoreError> {
+        sweep(scratch);
+        let directory = tempfile::Builder::new()
+            .prefix("run-")
+            .tempdir_in(scratch)
+            .map_err(StoreError::io("make a directory in", scratch))?;
+        let path = directory.path().join("lock");
+        let lock = fs::File::create(&path).map_err(StoreError::io("write", &path))?;
+        lock.lock().map_err(StoreError::io("lock", &path))?;
+        Ok(Self { directory, _lock: lock, next: AtomicU64::new(0) })
+    }
+
+    pub(super) fn unique(&self) -> PathBuf {
+        self.directory.path().join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    pub(super) fn file(&self) -> Result<(PathBuf, fs::File), StoreError> {
+        let path = self.unique();
+        let file = fs::File::create_new(&path).map_err(StoreError::io("write", &path))?;
+        Ok((path, file))
+    }
+}
+
+/// Removes the directories of processes that are gone; one that was just made and isn't locked yet is
+/// younger than a minute and stays.
+fn sweep(scratch: &Path) {
+    let Ok(entries) = fs::read_dir(scratch) else { return };
+    for directory in entries.flatten().map(|entry| entry.path()) {
+        let lock = fs::File::open(directory.join("lock"));
+        let abandoned = match &lock {
+            Ok(lock) => lock.try_lock().is_ok(),
+            Err(_) => directory.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|made| {
+                made.elapsed().is_ok_and(|age| age.as_secs() > 60)
+            }),
+        };
+        if abandoned {
+            // Somebody else may sweep at the same time, and what another user owns stays.
+            let _ = remove(&directory);
+        }
+    }
+}
+
+/// Removes a directory even where a tree's read-only directories lie in it.
+pub(super) fn remove(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::remove_dir_all(directory).is_ok() || !directory.exists() {
+        return Ok(());
+    }
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                pending.push(entry.path());
+            }
+        }
+    }
+    fs::remove_dir_all(directory)
+}
+
+impl Store {
+    /// Makes an empty directory for unfinished work, mode 0700, on the cache's file system.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = self.inner.scratch.unique();
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(StoreError::io("make", &path))?;
+        Ok(Scratch { path })
+    }
+}
+
+impl Store {
+    /// Removes this process's unfinished work: for a signal handler that is about to exit.
+    pub fn abandon(&self) {
+        // The next process sweeps what is left.
+        let _ = remove(self.inner.scratch.directory.path());
+    }
+}
+
+impl Scratch {
+    /// Returns where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept away by a later process.
+        let _ = remove(&self.path);
+    }
+}

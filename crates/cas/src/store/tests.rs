@@ -1,0 +1,125 @@
+use std::io::Read;
+
+use super::*;
+use crate::{Entry, ImagePath, Mode, Tree};
+
+fn store() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    (directory, store)
+}
+
+fn leftovers(store: &Store) -> usize {
+    let run = fs::read_dir(store.root().join("scratch")).unwrap().next().unwrap().unwrap().path();
+    fs::read_dir(run).unwrap().count() - 1
+}
+
+#[test]
+fn a_blob_is_found_by_its_digest() {
+    let (_directory, store) = store();
+    let digest = store.put(b"bytes").unwrap();
+    assert_eq!(digest, Digest::of(b"bytes"));
+    assert_eq!(store.read_blob(&digest).unwrap(), b"bytes");
+    assert_eq!(leftovers(&store), 0);
+}
+
+#[test]
+fn wrong_bytes_are_refused_and_leave_nothing() {
+    let (_directory, store) = store();
+    let expected = Digest::of(b"right");
+    let refused = store.put_expected(&b"wrong"[..], &expected).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("expected {expected}, got {} (5 bytes)", Digest::of(b"wrong"))
+    );
+    assert!(!store.has(&expected) && !store.has(&Digest::of(b"wrong")));
+    assert_eq!(leftovers(&store), 0);
+}
+
+#[test]
+fn a_pack_gives_each_content_back() {
+    let (_directory, store) = store();
+    let mut pack = store.pack_writer(PackId::of("test-1", &Digest::of(b""))).unwrap();
+    let files: Vec<_> = ["one", "two", "one", ""]
+        .into_iter()
+        .map(|text| {
+            let (content, size) = pack.add(text.as_bytes()).unwrap();
+            File { pack: Some(pack.id()), ..File::new(content, size, Mode::REGULAR) }
+        })
+        .collect();
+    let id = pack.finish().unwrap();
+    assert!(store.has_pack(id));
+    let texts: Vec<_> = files.iter().map(|file| store.read_file(file).unwrap()).collect();
+    assert_eq!(texts, [&b"one"[..], b"two", b"one", b""]);
+    assert_eq!(leftovers(&store), 0);
+}
+
+#[test]
+fn a_pack_that_was_cut_short_is_not_believed() {
+    let (_directory, store) = store();
+    let mut pack = store.pack_writer(PackId::of("test-1", &Digest::of(b""))).unwrap();
+    let (content, size) = pack.add(&b"content"[..]).unwrap();
+    let id = pack.finish().unwrap();
+    let path = store.pack_path(id);
+    fs::write(&path, "cont").unwrap();
+    let file = File { pack: Some(id), ..File::new(content, size, Mode::REGULAR) };
+    assert_eq!(
+        store.read_file(&file).unwrap_err().to_string(),
+        format!("`{}` in the cache is damaged", path.display())
+    );
+}
+
+#[test]
+fn a_result_is_computed_once() {
+    let (_directory, store) = store();
+    let mut runs = 0;
+    for _ in 0..2 {
+        let doubled: Result<u32, StoreError> = store.memo("double-1", &21, || {
+            runs += 1;
+            Ok(42)
+        });
+        assert_eq!(doubled.unwrap(), 42);
+    }
+    assert_eq!(runs, 1);
+}
+
+#[test]
+fn names_with_any_characters_are_kept_and_listed() {
+    let (_directory, store) = store();
+    store.set_name("images", "b/c:latest", "2").unwrap();
+    store.set_name("images", "a", "1").unwrap();
+    store.set_name("images", "a", "3").unwrap();
+    let all = [("a".to_owned(), "3".to_owned()), ("b/c:latest".to_owned(), "2".to_owned())];
+    assert_eq!(store.names("images").unwrap(), all);
+    assert!(store.forget_name("images", "a").unwrap());
+    assert!(!store.forget_name("images", "a").unwrap());
+}
+
+#[test]
+fn a_room_holds_the_tree() {
+    let (_directory, store) = store();
+    let mut tree = Tree::new();
+    let content = store.put(b"#!/bin/sh\n").unwrap();
+    let path = |text: &str| text.parse::<ImagePath>().unwrap();
+    tree.insert(&path("/bin/x"), File::new(content, 10, Mode::EXECUTABLE).into()).unwrap();
+    tree.insert(&path("/y"), Entry::symlink("bin/x")).unwrap();
+    tree.set_directory(&path("/bin"), Mode::from_bits(0o555), crate::Owner::default()).unwrap();
+    let room = store.room(&tree, Ownership::Caller).unwrap();
+    let mut text = String::new();
+    fs::File::open(room.join("y")).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "#!/bin/sh\n");
+    assert_eq!(store.room(&tree, Ownership::Caller).unwrap(), room);
+    store.remove_room(&tree).unwrap();
+    assert!(!room.exists());
+}
+
+#[test]
+fn what_a_dead_process_left_is_swept_away() {
+    let (directory, store) = store();
+    let left = store.root().join("scratch/run-dead");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("lock"), "").unwrap();
+    fs::write(left.join("0"), "half a blob").unwrap();
+    Store::open(directory.path()).unwrap();
+    assert!(!left.exists());
+}
