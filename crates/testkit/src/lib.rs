@@ -1,1 +1,22 @@
-//! placeholder
+//! **The toy town:** debs, wheels, ELF objects, signed archives, a web server and an index, made in code.
+//!
+//! Imports no minke crate, so that fixtures can't share a bug with what they test; formats are written by hand
+//! wherever a test wants them broken. The same calls always make the same bytes. Whatever goes wrong here is a
+//! bug in a test: functions panic rather than return errors.
+
+mod compress;
+mod deb;
+mod digest;
+mod dump;
+mod judge;
+mod tar;
+
+pub use compress::{Compression, compress, gunzip};
+pub use deb::{Deb, DebFault};
+pub use digest::{md5_hex, sha256_hex, sha256_urlsafe};
+pub use dump::{list_tar, tree_dump};
+pub use judge::{program, skip};
+pub use tar::{TarEntry, TarKind, tar};
+
+/// The time in everything that carries one: 2020-01-01T00:00:00Z, in seconds since 1970.
+pub const FIXTURE_TIME: u64 = 1_577_836_800;
