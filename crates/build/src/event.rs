@@ -1,0 +1,103 @@
+//! What the foreman says is happening, as data; who shows it, and how, is not decided here.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use minke_cas::Meter;
+use serde::Serialize;
+
+/// A hop of the pipeline (DESIGN.md, "From `minke build` to an image").
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hop {
+    /// Reading the project and its files.
+    Project,
+    /// Resolving or reading the lock.
+    Lock,
+    /// Reading the distribution's indexes and choosing packages.
+    Plan,
+    /// Fetching wheels and packages.
+    Fetch,
+    /// Building the project's own wheels.
+    Wheels,
+    /// Unpacking packages and wheels.
+    Unpack,
+    /// Compiling bytecode.
+    Bytecode,
+    /// Writing layers.
+    Layers,
+    /// Writing the image and handing it over.
+    Deliver,
+}
+
+/// What a meter counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Pieces of work: files, packages.
+    Pieces,
+}
+
+/// Something that happened, in the order in which it did.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A hop begins; the meter is read while it lasts.
+    Started {
+        /// Which hop.
+        hop: Hop,
+        /// What its meter counts.
+        unit: Unit,
+        /// How far it is.
+        meter: Arc<Meter>,
+    },
+    /// A hop has ended.
+    Finished {
+        /// Which hop.
+        hop: Hop,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A decision the user may want to know of, such as which entry point was found.
+    Note(String),
+    /// Something that was built but may not be what the user wants.
+    Warning(String),
+}
+
+/// Where events go; cloning gives another handle.
+#[derive(Clone)]
+pub struct Reporter {
+    sender: Option<Sender<Event>>,
+}
+
+impl Reporter {
+    /// Sends every event to a channel; a receiver that is gone is no error.
+    pub fn to(sender: Sender<Event>) -> Self {
+        Self { sender: Some(sender) }
+    }
+
+    /// Tells nobody.
+    pub fn silent() -> Self {
+        Self { sender: None }
+    }
+
+    /// Says what is happening.
+    pub fn say(&self, event: Event) {
+        if let Some(sender) = &self.sender {
+            // The one who showed events may have gone first; the work goes on.
+            let _ = sender.send(event);
+        }
+    }
+
+    /// Says something the user may want to know.
+    pub fn note(&self, text: impl Into<String>) {
+        self.say(Event::Note(text.into()));
+    }
+
+    /// Says that something may not be what the user wants.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.say(Event::Warning(text.into()));
+    }
+}

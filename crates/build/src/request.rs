@@ -1,0 +1,110 @@
+//! What the foreman is asked to do, and what comes of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use minke_cas::Digest;
+use serde::Serialize;
+
+use crate::event::Hop;
+use crate::project::sources::LeftOut;
+use crate::settings::Settings;
+
+/// An image to build.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The project's directory.
+    pub project: PathBuf,
+    /// What the user wants, files, environment and arguments together.
+    pub settings: Settings,
+    /// Whether locks may be written.
+    pub locks: LockPolicy,
+    /// What the image is called; the project's name where none is said. `NAME[:TAG]`.
+    pub tag: Option<String>,
+    /// Where the image goes besides minke's own store, as in containers-transports(5).
+    pub outputs: Vec<String>,
+    /// The host, as far as minke may know it.
+    pub host: Host,
+}
+
+/// What the front desk knows of the machine and hands down, so that no room has to ask.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// The environment variables of the process.
+    pub variables: BTreeMap<String, String>,
+    /// The user's home directory, if there is one.
+    pub home: Option<PathBuf>,
+    /// The current directory.
+    pub directory: PathBuf,
+    /// Today's date, for signatures and `Valid-Until`.
+    pub today: jiff::civil::Date,
+    /// How many things may run at once.
+    pub jobs: usize,
+}
+
+/// Whether the project's lock files may be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LockPolicy {
+    /// What is missing or outgrown is made.
+    #[default]
+    Update,
+    /// A lock that is missing or outgrown is an error.
+    Locked,
+}
+
+/// An image that was built.
+#[derive(Clone, Debug, Serialize)]
+pub struct Built {
+    /// What it is called: `NAME:TAG`, as it was asked for.
+    pub name: String,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// Its layers, lowest first.
+    pub layers: Vec<BuiltLayer>,
+    /// What a container of it runs, and why that.
+    pub entry: Entry,
+    /// What of the project's directory was left out, by the rule that says so.
+    pub left_out: BTreeMap<String, LeftOut>,
+    /// How long each hop took, in order; hops overlap.
+    #[serde(skip)]
+    pub timings: Vec<(Hop, Duration)>,
+    /// Where it was written to besides the store.
+    pub outputs: Vec<String>,
+}
+
+/// One layer of an image that was built.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuiltLayer {
+    /// Which it is: `base`, `system`, a heavy distribution's name, `rest`, `app`.
+    pub name: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// The bytes of its uncompressed tar.
+    pub size: u64,
+    /// The bytes as stored and sent.
+    pub compressed_size: u64,
+    /// How many files, symlinks and directories it has.
+    pub entries: u64,
+}
+
+/// What a container runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Entry {
+    /// The image's entry point.
+    pub entrypoint: Vec<String>,
+    /// The image's default arguments.
+    pub cmd: Vec<String>,
+    /// Why it is that: a phrase such as "the project's only script".
+    pub reason: String,
+}
+
+impl Built {
+    /// Returns the one line for standard output: `NAME@sha256:…`.
+    pub fn reference(&self) -> String {
+        let name = self.name.rsplit_once(':').map_or(self.name.as_str(), |(name, tag)| {
+            if tag.contains('/') { self.name.as_str() } else { name }
+        });
+        format!("{name}@{}", self.digest)
+    }
+}

@@ -1,0 +1,421 @@
+//! What the user wants: `[tool.minke]` or `minke.toml`, then the environment, then arguments.
+//!
+//! Each of the three is a [`Wishes`], in which everything is optional; [`Settings::of`] lays them over one
+//! another, and each value still knows where it came from. Reading the environment and arguments is the
+//! front desk's work.
+
+mod keys;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use minke_cas::ImagePath;
+use serde::Deserialize;
+
+pub use keys::UnknownKey;
+
+/// Where a value was said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// In a file of the project's: `pyproject.toml` or `minke.toml`.
+    File(PathBuf),
+    /// In an environment variable of this name.
+    Environment(&'static str),
+    /// In an argument of this name.
+    Argument(&'static str),
+    /// Nowhere: it is minke's default.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "in {}", path.display()),
+            Self::Environment(name) => write!(f, "in ${name}"),
+            Self::Argument(name) => write!(f, "by {name}"),
+            Self::Default => f.write_str("by default"),
+        }
+    }
+}
+
+/// A value and where it was said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Said<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was said.
+    pub origin: Origin,
+}
+
+/// A command: a list of arguments, or one text that is split as a shell splits words.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "TextOrList")]
+pub struct CommandLine(pub Vec<String>);
+
+/// How a container is asked whether it is well.
+///
+/// Durations are seconds. Spec: Docker's image format, `Healthcheck` of the config.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Healthcheck {
+    /// What to run in the container; exit status 0 means well.
+    pub cmd: CommandLine,
+    /// Seconds between two runs.
+    pub interval: Option<u64>,
+    /// Seconds after which a run has failed.
+    pub timeout: Option<u64>,
+    /// Seconds in which failures don't count.
+    pub start_period: Option<u64>,
+    /// Failures in a row that make the container unhealthy.
+    pub retries: Option<u32>,
+}
+
+/// Where Debian's packages come from.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct DebianWishes {
+    /// The archive's address.
+    pub mirror: Option<String>,
+    /// The address of the archive of security updates.
+    pub security_mirror: Option<String>,
+    /// A keyring to trust in place of Debian's own.
+    pub signed_by: Option<PathBuf>,
+}
+
+/// How the image is cut into layers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerPolicy {
+    /// Base, system, one layer for each heavy distribution, the rest, the app.
+    #[default]
+    Shared,
+    /// Everything in one layer.
+    Single,
+}
+
+/// How layers are compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Packing {
+    /// gzip, which everything reads.
+    #[default]
+    Gzip,
+    /// Zstandard: smaller and faster, refused by Docker before 23 and by umoci.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+/// What one place says; everything is optional.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Wishes {
+    /// The Python to build for, such as `3.13`.
+    pub python: Option<String>,
+    /// The Debian suite whose packages make the base.
+    pub base: Option<String>,
+    /// What the container always runs.
+    pub entrypoint: Option<CommandLine>,
+    /// The arguments it is run with where none are given.
+    pub cmd: Option<CommandLine>,
+    /// Environment variables of the container.
+    pub env: BTreeMap<String, String>,
+    /// Labels in the image's config.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations on the image's manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// Where the container starts.
+    pub workdir: Option<ImagePath>,
+    /// Whom it runs as: `name`, `uid` or `uid:gid`.
+    pub user: Option<String>,
+    /// Ports it listens on: `8000` or `53/udp`.
+    pub ports: Vec<Port>,
+    /// Directories that outlive it.
+    pub volumes: Vec<ImagePath>,
+    /// The signal that ends it.
+    pub stop_signal: Option<String>,
+    /// How it is asked whether it is well.
+    pub healthcheck: Option<Healthcheck>,
+    /// Distribution packages to add.
+    pub system_packages: Vec<String>,
+    /// Files to add: where in the image, from where in the project.
+    pub files: BTreeMap<ImagePath, PathBuf>,
+    /// Dependency groups to install besides the project's dependencies.
+    pub groups: Vec<String>,
+    /// The project's extras to install.
+    pub extras: Vec<String>,
+    /// Patterns to leave out, as in `.dockerignore`.
+    pub ignore: Vec<String>,
+    /// The workspace member to build.
+    pub package: Option<String>,
+    /// Whether two wheels that own one file with different contents are an error.
+    pub strict: Option<bool>,
+    /// How the image is cut into layers.
+    pub layers: Option<LayerPolicy>,
+    /// How layers are compressed.
+    pub compression: Option<Packing>,
+    /// Directories that hold wheels to prefer over the index.
+    pub find_links: Vec<PathBuf>,
+    /// Where Debian's packages come from.
+    pub debian: DebianWishes,
+}
+
+/// A port and its protocol, `tcp` where none is said.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "PortText")]
+pub struct Port(String);
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PortText {
+    Number(u16),
+    Text(String),
+}
+
+impl TryFrom<PortText> for Port {
+    type Error = String;
+
+    fn try_from(text: PortText) -> Result<Self, String> {
+        match text {
+            PortText::Number(port) => Ok(Self(format!("{port}/tcp"))),
+            PortText::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl std::str::FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        match (port.parse::<u16>(), protocol) {
+            (Ok(port), "tcp" | "udp" | "sctp") => Ok(Self(format!("{port}/{protocol}"))),
+            _ => Err(format!("`{text}` is not a port such as `8000` or `53/udp`")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TextOrList {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl TryFrom<TextOrList> for CommandLine {
+    type Error = String;
+
+    fn try_from(value: TextOrList) -> Result<Self, String> {
+        match value {
+            TextOrList::List(words) => Ok(Self(words)),
+            TextOrList::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl std::str::FromStr for CommandLine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = shlex::split(text).ok_or_else(|| format!("`{text}` has a quote that never ends"))?;
+        Ok(Self(words))
+    }
+}
+
+/// A file of settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It isn't TOML, or a value has the wrong type.
+    #[error("{} is not right", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+    /// It has a key that minke doesn't know.
+    #[error("{} has an unknown key", path.display())]
+    Unknown {
+        /// Which file.
+        path: PathBuf,
+        /// Which key, and the nearest known one.
+        source: UnknownKey,
+    },
+}
+
+#[derive(Deserialize)]
+struct Pyproject {
+    tool: Option<Tool>,
+}
+
+#[derive(Deserialize)]
+struct Tool {
+    minke: Option<Wishes>,
+}
+
+impl Wishes {
+    /// Reads the text of a `minke.toml`.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the file, the line and the key.
+    pub fn from_minke_toml(path: &std::path::Path, text: &str) -> Result<Self, SettingsError> {
+        let syntax = |source| SettingsError::Syntax { path: path.to_owned(), source };
+        let table: toml::Table = toml::from_str(text).map_err(syntax)?;
+        keys::check(&table).map_err(|source| SettingsError::Unknown { path: path.to_owned(), source })?;
+        toml::from_str(text).map_err(syntax)
+    }
+
+    /// Reads `[tool.minke]` in the text of a `pyproject.toml`, if it has one.
+    ///
+    /// # Errors
+    /// As [`Wishes::from_minke_toml`].
+    pub fn from_pyproject(path: &std::path::Path, text: &str) -> Result<Option<Self>, SettingsError> {
+        let syntax = |source| SettingsError::Syntax { path: path.to_owned(), source };
+        let table: toml::Table = toml::from_str(text).map_err(syntax)?;
+        let ours = table.get("tool").and_then(|tool| tool.get("minke")).and_then(toml::Value::as_table);
+        let Some(ours) = ours else { return Ok(None) };
+        keys::check(ours).map_err(|source| SettingsError::Unknown { path: path.to_owned(), source })?;
+        // Read from the whole text again, so that an error names the line in the user's file.
+        let pyproject: Pyproject = toml::from_str(text).map_err(syntax)?;
+        Ok(pyproject.tool.and_then(|tool| tool.minke))
+    }
+}
+
+macro_rules! settings {
+    ($(scalar $scalar:ident: $type:ty;)* $(merged $merged:ident: $merged_type:ty;)*) => {
+        /// All that was wished, later places over earlier ones.
+        ///
+        /// Single values know where they were said; lists and tables hold what all places said together.
+        #[derive(Clone, Debug, Default)]
+        pub struct Settings {
+            $(#[doc = concat!("See [`Wishes::", stringify!($scalar), "`].")]
+            pub $scalar: Option<Said<$type>>,)*
+            $(#[doc = concat!("See [`Wishes::", stringify!($merged), "`].")]
+            pub $merged: $merged_type,)*
+            /// The archive's address; see [`DebianWishes::mirror`].
+            pub mirror: Option<Said<String>>,
+            /// The address of the archive of security updates; see [`DebianWishes::security_mirror`].
+            pub security_mirror: Option<Said<String>>,
+            /// A keyring in place of Debian's own; see [`DebianWishes::signed_by`].
+            pub signed_by: Option<Said<PathBuf>>,
+        }
+
+        impl Settings {
+            /// Lays wishes over one another: a later one wins.
+            pub fn of(places: impl IntoIterator<Item = (Origin, Wishes)>) -> Self {
+                let mut settings = Self::default();
+                for (origin, wishes) in places {
+                    let said = || origin.clone();
+                    $(if let Some(value) = wishes.$scalar {
+                        settings.$scalar = Some(Said { value, origin: said() });
+                    })*
+                    $(settings.$merged.extend(wishes.$merged);)*
+                    let DebianWishes { mirror, security_mirror, signed_by } = wishes.debian;
+                    overlay(&mut settings.mirror, mirror, &origin);
+                    overlay(&mut settings.security_mirror, security_mirror, &origin);
+                    overlay(&mut settings.signed_by, signed_by, &origin);
+                }
+                settings
+            }
+        }
+    };
+}
+
+fn overlay<T>(place: &mut Option<Said<T>>, value: Option<T>, origin: &Origin) {
+    if let Some(value) = value {
+        *place = Some(Said { value, origin: origin.clone() });
+    }
+}
+
+settings! {
+    scalar python: String;
+    scalar base: String;
+    scalar entrypoint: CommandLine;
+    scalar cmd: CommandLine;
+    scalar workdir: ImagePath;
+    scalar user: String;
+    scalar stop_signal: String;
+    scalar healthcheck: Healthcheck;
+    scalar package: String;
+    scalar strict: bool;
+    scalar layers: LayerPolicy;
+    scalar compression: Packing;
+    merged env: BTreeMap<String, String>;
+    merged labels: BTreeMap<String, String>;
+    merged annotations: BTreeMap<String, String>;
+    merged ports: Vec<Port>;
+    merged volumes: Vec<ImagePath>;
+    merged system_packages: Vec<String>;
+    merged files: BTreeMap<ImagePath, PathBuf>;
+    merged groups: Vec<String>;
+    merged extras: Vec<String>;
+    merged ignore: Vec<String>;
+    merged find_links: Vec<PathBuf>;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Wishes, String> {
+        Wishes::from_minke_toml(Path::new("minke.toml"), text).map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            format!("{error}: {}", source.unwrap_or_default())
+        })
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_one() {
+        insta::assert_snapshot!(read("entrypont = 'x'").unwrap_err(), @"minke.toml has an unknown key: `entrypont`; did you mean `entrypoint`?");
+        insta::assert_snapshot!(read("[debian]\nmiror = 'x'").unwrap_err(), @"minke.toml has an unknown key: `debian.miror`; did you mean `debian.mirror`?");
+        insta::assert_snapshot!(read("zzzzzzz = 1").unwrap_err(), @"minke.toml has an unknown key: `zzzzzzz`");
+    }
+
+    #[test]
+    fn a_wrong_type_names_line_and_column() {
+        insta::assert_snapshot!(read("python = '3.13'\nports = ['http']").unwrap_err(), @r"
+        minke.toml is not right: TOML parse error at line 2, column 9
+          |
+        2 | ports = ['http']
+          |         ^^^^^^^^
+        `http` is not a port such as `8000` or `53/udp`
+        ");
+    }
+
+    #[test]
+    fn later_places_win_and_tables_grow() {
+        let file = read("python = '3.12'\nbase = 'trixie'\nenv = { A = '1', B = '1' }").unwrap();
+        let argument = Wishes {
+            python: Some("3.13".to_owned()),
+            env: BTreeMap::from([("B".to_owned(), "2".to_owned())]),
+            ..Wishes::default()
+        };
+        let places = [(Origin::File("minke.toml".into()), file), (Origin::Argument("--python"), argument)];
+        let settings = Settings::of(places);
+        assert_eq!(settings.python.unwrap().origin, Origin::Argument("--python"));
+        assert_eq!(settings.base.unwrap().origin, Origin::File("minke.toml".into()));
+        assert_eq!(settings.env.into_values().collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_project_without_our_table_wishes_nothing() {
+        let text = "[project]\nname = 'x'\n[tool.other]\nbase = 1";
+        assert_eq!(Wishes::from_pyproject(Path::new("pyproject.toml"), text).unwrap(), None);
+    }
+
+    #[test]
+    fn commands_are_split_as_a_shell_does() {
+        let wishes = read("entrypoint = \"python -m 'a b'\"\ncmd = ['x y']").unwrap();
+        assert_eq!(wishes.entrypoint.unwrap().0, ["python", "-m", "a b"]);
+        assert_eq!(wishes.cmd.unwrap().0, ["x y"]);
+    }
+}

@@ -1,0 +1,1 @@
+"""A whale that says where it is."""
