@@ -1,1 +1,26 @@
-//! placeholder
+//! **The door to the outside:** fetches what was pinned, checks it, delivers what was built; never interprets what it carries.
+//!
+//! A [`Client`] blocks and is shared by as many threads as want to fetch. What is pinned goes through
+//! [`Client::fetch`] into the store and is checked on the way; what cannot be pinned has its own,
+//! longer-named function.
+//!
+//! Nothing here reads the environment: proxies, certificates and passwords are handed in.
+
+mod client;
+mod credentials;
+mod error;
+mod fetch;
+mod forward;
+mod pace;
+mod proxy;
+mod request;
+mod retry;
+mod roots;
+mod unpinned;
+
+pub use client::{Client, ClientError, ClientOptions, Timeouts};
+pub use credentials::Credentials;
+pub use error::{CredentialsUse, FetchError, Phase, RefusedTarget};
+pub use proxy::ProxySettings;
+pub use retry::Retries;
+pub use unpinned::UnpinnedOptions;

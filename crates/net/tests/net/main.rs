@@ -1,0 +1,7 @@
+//! The door, tried on loopback servers that behave and on some that don't.
+
+mod fetch;
+mod proxies;
+mod support;
+mod tls;
+mod unpinned;
