@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -261,7 +261,9 @@ impl Uv {
         };
         let (mut pylock, said) = self.run("pip compile", command, &lines)?;
         if request.preferences.is_some() {
-            pylock = std::fs::read_to_string(&kept).map_err(UvError::Scratch)?;
+            let written = std::fs::read_to_string(&kept).map_err(UvError::Scratch)?;
+            let absolute = |path: &Path| path.canonicalize().map_err(UvError::Scratch);
+            pylock = moved(&written, &absolute(scratch.path())?, &absolute(&request.directory)?);
         }
         Ok(Answer { pylock, said })
     }
@@ -333,6 +335,48 @@ fn platform(machine: Machine, libc: Libc) -> String {
     }
 }
 
+/// Rewrites the relative paths of a PEP 751 file that was written in one directory for use in another.
+///
+/// uv writes one `path = "…"` per local source, relative to the file it was told to write.
+fn moved(pylock: &str, from: &Path, to: &Path) -> String {
+    const KEY: &str = "path = \"";
+    let mut text = String::with_capacity(pylock.len());
+    let mut rest = pylock;
+    while let Some(at) = rest.find(KEY) {
+        let (before, after) = rest.split_at(at + KEY.len());
+        let (path, after) = after.split_at(after.find('"').unwrap_or(after.len()));
+        text.push_str(before);
+        match Path::new(path) {
+            absolute if absolute.is_absolute() => text.push_str(path),
+            relative => text.push_str(&way(to, &normal(&from.join(relative)))),
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Takes `..` out of a path whose directories aren't symlinks.
+fn normal(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut normal, component| {
+        match component {
+            Component::ParentDir => _ = normal.pop(),
+            Component::CurDir => {}
+            component => normal.push(component),
+        }
+        normal
+    })
+}
+
+/// Returns the relative path that leads from one absolute path to another.
+fn way(from: &Path, to: &Path) -> String {
+    let shared = from.components().zip(to.components()).take_while(|(one, other)| one == other).count();
+    let up = from.components().skip(shared).map(|_| "..".to_owned());
+    let down = to.components().skip(shared).map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let parts: Vec<_> = up.chain(down).collect();
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}
+
 /// Blanks out `user:password` in every URL of a text.
 pub(crate) fn without_secrets(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
@@ -363,6 +407,15 @@ mod tests {
             without_secrets(text),
             "see `https://****@host.test/simple`, http://****@host.test and https://host.test/a@b"
         );
+    }
+
+    #[test]
+    fn local_paths_lead_to_the_same_place_from_elsewhere() {
+        let written = "directory = { path = \"../p/lib\" }\ndirectory = { path = \"../p\" }\n\
+            archive = { path = \"../q/a.zip\" }\narchive = { path = \"/abs\" }\n";
+        let expected = "directory = { path = \"lib\" }\ndirectory = { path = \".\" }\n\
+            archive = { path = \"../q/a.zip\" }\narchive = { path = \"/abs\" }\n";
+        assert_eq!(moved(written, Path::new("/t/o"), Path::new("/t/p")), expected);
     }
 
     #[test]

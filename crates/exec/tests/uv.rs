@@ -147,6 +147,17 @@ fn a_lock_made_before_is_preferred_until_an_upgrade_is_asked_for() {
 }
 
 #[test]
+fn local_paths_are_relative_to_the_project_with_and_without_an_older_lock() {
+    let Some(desk) = desk() else { return };
+    desk.project();
+    let mut request = desk.lines(&["./project", "alpha"]);
+    let first = desk.uv.compile(&request).unwrap().pylock;
+    assert!(first.contains("directory = { path = \"project\" }"), "{first}");
+    request.preferences = Some(first.clone());
+    assert_eq!(desk.uv.compile(&request).unwrap().pylock, first);
+}
+
+#[test]
 fn what_cannot_be_resolved_is_said_in_uvs_words() {
     let Some(desk) = desk() else { return };
     let error = desk.uv.compile(&desk.lines(&["delta"])).unwrap_err();
