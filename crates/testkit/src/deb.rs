@@ -158,6 +158,11 @@ impl Deb {
         &self.name
     }
 
+    /// The package's architecture.
+    pub fn architecture_name(&self) -> &str {
+        &self.architecture
+    }
+
     /// The file name that archives give it: `NAME_VERSION_ARCH.deb`, without the version's epoch.
     pub fn file_name(&self) -> String {
         let version = self.version.split_once(':').map_or(self.version.as_str(), |(_, rest)| rest);

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Looks for a program on `PATH` (or takes an absolute path as it is), and says on stderr that the calling
 /// test is skipped where there is none.
@@ -21,4 +22,15 @@ pub fn program(name: &str) -> Option<PathBuf> {
 pub fn skip(reason: &str) {
     let thread = std::thread::current();
     eprintln!("SKIPPED {}: {reason}", thread.name().unwrap_or("a test"));
+}
+
+/// Looks for a Python that has pip; says that the test is skipped where there is none.
+pub fn python_with_pip() -> Option<PathBuf> {
+    let python = program("python3")?;
+    let asked = Command::new(&python).args(["-m", "pip", "--version"]).output();
+    if asked.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    skip("`python3` has no pip");
+    None
 }
