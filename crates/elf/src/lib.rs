@@ -1,1 +1,17 @@
-//! placeholder
+//! **The X-ray:** what a shared object needs, provides and carries, and what the loader makes of it.
+//!
+//! [`Facts`] is what one file says; [`Resolver`] follows the needs of many through a tree, as the loader
+//! would; [`ldcache`] writes the list in which the loader looks names up. Bytes and values in, values and
+//! bytes out: nothing here opens a file.
+
+mod dynamic;
+mod facts;
+pub mod ldcache;
+mod read;
+mod resolve;
+
+pub use facts::{
+    AbiTag, Class, Defined, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, Undefined, X86Level,
+};
+pub use read::{ElfError, is_elf};
+pub use resolve::{MissingVersion, Resolution, Resolver, Unmet};

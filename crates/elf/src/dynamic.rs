@@ -1,0 +1,267 @@
+//! The dynamic segment: names, needs, versions and symbols, found as the loader finds them.
+//!
+//! Addresses are looked up in the loaded segments, never in the sections. The one thing the loader
+//! doesn't know is how many symbols there are; it is taken from the hash table, or from the section
+//! that lies at the table's address.
+//!
+//! Spec: <https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/symversion.html>
+
+use std::collections::BTreeMap;
+
+use object::Pod;
+use object::elf;
+use object::endian::Endianness;
+use object::read::elf::{Dyn, FileHeader, GnuHashTable, HashTable, ProgramHeader, SectionHeader, Sym};
+use object::read::{ReadRef, StringTable};
+
+use crate::facts::{Defined, Facts, Kind, Segment, SegmentKind, Undefined};
+use crate::read::ElfError;
+
+/// The entries of the dynamic segment, before anything they point to is read.
+pub(crate) struct Table<'data, Elf: FileHeader> {
+    endian: Endianness,
+    entries: &'data [Elf::Dyn],
+}
+
+impl<'data, Elf: FileHeader<Endian = Endianness>> Table<'data, Elf> {
+    pub(crate) fn find(
+        headers: &[Elf::ProgramHeader],
+        endian: Endianness,
+        bytes: &'data [u8],
+    ) -> Result<Option<Self>, ElfError> {
+        let segment = headers.iter().find(|header| header.p_type(endian) == elf::PT_DYNAMIC);
+        let Some(segment) = segment else { return Ok(None) };
+        let entries = segment.data_as_array::<Elf::Dyn, _>(endian, bytes);
+        let entries = entries.map_err(|()| ElfError::Malformed { part: "dynamic segment" })?;
+        let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL).unwrap_or(entries.len());
+        Ok(Some(Self { endian, entries: &entries[..end] }))
+    }
+
+    fn values(&self, tag: elf::DynamicTag) -> impl Iterator<Item = u64> {
+        self.entries
+            .iter()
+            .filter(move |entry| entry.tag(self.endian) == tag)
+            .map(|entry| entry.val(self.endian))
+    }
+
+    fn value(&self, tag: elf::DynamicTag) -> Option<u64> {
+        self.values(tag).last()
+    }
+}
+
+/// The dynamic segment with its string table, ready to be read.
+pub(crate) struct Dynamic<'data, 'file, Elf: FileHeader> {
+    table: Table<'data, Elf>,
+    segments: Vec<Segment>,
+    sections: &'file [Elf::SectionHeader],
+    bytes: &'data [u8],
+    strings: StringTable<'data>,
+    /// How many bytes of names may still be copied: a table can name one long string many times.
+    budget: std::cell::Cell<u64>,
+}
+
+/// A version that symbols refer to by number: its name, and the library that must define it.
+#[derive(Clone)]
+struct Version {
+    name: String,
+    library: Option<String>,
+}
+
+const SYMBOLS: &str = "dynamic symbols";
+const STRINGS: &str = "dynamic strings";
+const VERSIONS: &str = "symbol versions";
+
+impl<'data, 'file, Elf: FileHeader<Endian = Endianness>> Dynamic<'data, 'file, Elf> {
+    pub(crate) fn new(
+        table: Table<'data, Elf>,
+        segments: &[Segment],
+        sections: &'file [Elf::SectionHeader],
+        bytes: &'data [u8],
+    ) -> Result<Self, ElfError> {
+        let segments = segments.iter().filter(|segment| segment.kind == SegmentKind::Load).copied().collect();
+        let budget = std::cell::Cell::new(1 << 20);
+        let mut dynamic = Self { table, segments, sections, bytes, strings: StringTable::default(), budget };
+        if let Some(address) = dynamic.table.value(elf::DT_STRTAB) {
+            let all = dynamic.at(address).ok_or(ElfError::Malformed { part: STRINGS })?;
+            let size = dynamic.table.value(elf::DT_STRSZ).unwrap_or(0);
+            let strings = all.get(..usize::try_from(size).unwrap_or(usize::MAX));
+            let strings = strings.ok_or(ElfError::Malformed { part: STRINGS })?;
+            dynamic.strings = StringTable::new(strings, 0, size);
+            // Linkers share tails of names, so that all names together may well be longer than the table.
+            dynamic.budget.set((1 << 20) + 8 * size);
+        }
+        Ok(dynamic)
+    }
+
+    /// Writes all that the segment says into `facts`.
+    pub(crate) fn fill(&self, facts: &mut Facts) -> Result<(), ElfError> {
+        let table = &self.table;
+        facts.needed = table.values(elf::DT_NEEDED).map(|at| self.string(at)).collect::<Result<_, _>>()?;
+        let one = |tag| table.value(tag).map(|at| self.string(at)).transpose();
+        facts.soname = one(elf::DT_SONAME)?;
+        facts.rpath = one(elf::DT_RPATH)?;
+        facts.runpath = one(elf::DT_RUNPATH)?;
+        let flags = table.value(elf::DT_FLAGS_1).unwrap_or(0);
+        facts.no_default_directories = flags & elf::DF_1_NODEFLIB.0 != 0;
+        if flags & elf::DF_1_PIE.0 != 0 && facts.kind == Kind::SharedObject {
+            facts.kind = Kind::PositionIndependentExecutable;
+        }
+
+        let mut versions = BTreeMap::new();
+        self.version_definitions(&mut versions, facts)?;
+        self.version_needs(&mut versions, facts)?;
+        self.symbols(&versions, facts)
+    }
+
+    fn version_definitions(
+        &self,
+        versions: &mut BTreeMap<u16, Version>,
+        facts: &mut Facts,
+    ) -> Result<(), ElfError> {
+        let Some(address) = self.table.value(elf::DT_VERDEF) else { return Ok(()) };
+        let malformed = ElfError::Malformed { part: VERSIONS };
+        let data = self.at(address).ok_or(malformed)?;
+        let endian = self.table.endian;
+        let mut at = 0;
+        for _ in 0..self.table.value(elf::DT_VERDEFNUM).unwrap_or(0) {
+            let definition: &elf::Verdef<Endianness> = pod(data, at, VERSIONS)?;
+            // The first name is the version's own; the others are those it follows upon.
+            let names: &elf::Verdaux<Endianness> =
+                pod(data, at + u64::from(definition.vd_aux.get(endian)), VERSIONS)?;
+            let name = self.string(names.vda_name.get(endian).into())?;
+            versions.insert(definition.vd_ndx.get(endian).0, Version { name: name.clone(), library: None });
+            facts.version_definitions.insert(name);
+            match definition.vd_next.get(endian) {
+                0 => break,
+                next => at += u64::from(next),
+            }
+        }
+        Ok(())
+    }
+
+    fn version_needs(
+        &self,
+        versions: &mut BTreeMap<u16, Version>,
+        facts: &mut Facts,
+    ) -> Result<(), ElfError> {
+        let Some(address) = self.table.value(elf::DT_VERNEED) else { return Ok(()) };
+        let data = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
+        let endian = self.table.endian;
+        // Each number can be given out once, so that lists which run into one another are noticed.
+        let mut left = 2 * usize::from(u16::MAX);
+        let mut at = 0;
+        for _ in 0..self.table.value(elf::DT_VERNEEDNUM).unwrap_or(0) {
+            let need: &elf::Verneed<Endianness> = pod(data, at, VERSIONS)?;
+            let library = self.string(need.vn_file.get(endian).into())?;
+            let mut entry_at = at + u64::from(need.vn_aux.get(endian));
+            for _ in 0..need.vn_cnt.get(endian) {
+                left = left.checked_sub(1).ok_or(ElfError::Excessive { part: VERSIONS })?;
+                let entry: &elf::Vernaux<Endianness> = pod(data, entry_at, VERSIONS)?;
+                let name = self.string(entry.vna_name.get(endian).into())?;
+                if !entry.vna_flags.get(endian).contains(elf::VER_FLG_WEAK) {
+                    facts.version_needs.entry(library.clone()).or_default().insert(name.clone());
+                }
+                let version = Version { name, library: Some(library.clone()) };
+                versions.insert(entry.vna_other.get(endian).0, version);
+                match entry.vna_next.get(endian) {
+                    0 => break,
+                    next => entry_at += u64::from(next),
+                }
+            }
+            match need.vn_next.get(endian) {
+                0 => break,
+                next => at += u64::from(next),
+            }
+        }
+        Ok(())
+    }
+
+    fn symbols(&self, versions: &BTreeMap<u16, Version>, facts: &mut Facts) -> Result<(), ElfError> {
+        let Some(address) = self.table.value(elf::DT_SYMTAB) else { return Ok(()) };
+        let malformed = || ElfError::Malformed { part: SYMBOLS };
+        let count = self.symbol_count(address);
+        let data = self.at(address).ok_or_else(malformed)?;
+        let symbols: &[Elf::Sym] = data.read_slice_at(0, count).map_err(|()| malformed())?;
+        let numbers: &[elf::Versym<Endianness>] = match self.table.value(elf::DT_VERSYM) {
+            Some(address) => {
+                let data = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
+                data.read_slice_at(0, count).map_err(|()| ElfError::Malformed { part: VERSIONS })?
+            }
+            None => &[],
+        };
+        let endian = self.table.endian;
+        // The first entry stands for no symbol at all.
+        for (index, symbol) in symbols.iter().enumerate().skip(1) {
+            if symbol.is_local() || symbol.st_name(endian) == 0 {
+                continue;
+            }
+            let name = self.string(symbol.st_name(endian).into())?;
+            let number = numbers.get(index).map_or(1, |number| number.0.get(endian).0);
+            let version = versions.get(&(number & 0x7fff)).filter(|_| number & 0x7fff > 1);
+            if symbol.is_undefined(endian) {
+                let version = match version {
+                    Some(Version { name, library: Some(library) }) => {
+                        self.pay(name.len() + library.len())?;
+                        Some((name.clone(), library.clone()))
+                    }
+                    _ => None,
+                };
+                facts.undefined.push(Undefined { name, version, weak: symbol.is_weak() });
+            } else {
+                let version = version.map(|version| version.name.clone());
+                self.pay(version.as_ref().map_or(0, String::len))?;
+                facts.defined.push(Defined { name, version, default: number & 0x8000 == 0 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out how many symbols there are.
+    fn symbol_count(&self, address: u64) -> usize {
+        let endian = self.table.endian;
+        let is_table = |section: &&Elf::SectionHeader| {
+            section.sh_type(endian) == elf::SHT_DYNSYM && section.sh_addr(endian).into() == address
+        };
+        if let Some(section) = self.sections.iter().find(is_table) {
+            let size: u64 = section.sh_size(endian).into();
+            return usize::try_from(size).unwrap_or(0) / size_of::<Elf::Sym>();
+        }
+        let hash = self.table.value(elf::DT_HASH).and_then(|at| self.at(at));
+        if let Some(hash) = hash.and_then(|data| HashTable::<Elf>::parse(endian, data).ok()) {
+            return hash.symbol_table_length() as usize;
+        }
+        let hash = self.table.value(elf::DT_GNU_HASH).and_then(|at| self.at(at));
+        let hash = hash.and_then(|data| GnuHashTable::<Elf>::parse(endian, data).ok());
+        // An empty hash table still says where the symbols that nobody looks up end.
+        hash.map_or(0, |hash| hash.symbol_table_length(endian).unwrap_or_else(|| hash.symbol_base()) as usize)
+    }
+
+    /// Returns what the file has from an address to the end of the segment that holds it.
+    fn at(&self, address: u64) -> Option<&'data [u8]> {
+        self.segments.iter().find_map(|segment| {
+            let within =
+                address.checked_sub(segment.address).filter(|within| *within < segment.file_bytes)?;
+            let start = usize::try_from(segment.offset.checked_add(within)?).ok()?;
+            let end = usize::try_from(segment.offset.checked_add(segment.file_bytes)?).ok()?;
+            self.bytes.get(start..end)
+        })
+    }
+
+    fn string(&self, at: u64) -> Result<String, ElfError> {
+        let at = u32::try_from(at).map_err(|_| ElfError::Malformed { part: STRINGS })?;
+        let name = self.strings.get(at).map_err(|()| ElfError::Malformed { part: STRINGS })?;
+        self.pay(name.len())?;
+        Ok(String::from_utf8_lossy(name).into_owned())
+    }
+
+    fn pay(&self, bytes: usize) -> Result<(), ElfError> {
+        let left =
+            self.budget.get().checked_sub(bytes as u64).ok_or(ElfError::Excessive { part: STRINGS })?;
+        self.budget.set(left);
+        Ok(())
+    }
+}
+
+fn pod<'data, T: Pod>(data: &'data [u8], at: u64, part: &'static str) -> Result<&'data T, ElfError> {
+    data.read_at(at).map_err(|()| ElfError::Malformed { part })
+}

@@ -1,0 +1,208 @@
+//! Reads [`Facts`] from bytes that may be anything.
+//!
+//! What the loader reads (program headers and the dynamic segment) decides, and is refused where it is
+//! broken; sections are only asked for what the loader doesn't need, and skipped where they make no
+//! sense, since stripping and patching tools damage them. Memory stays within a few times the file's size.
+//!
+//! Spec: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>
+
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::endian::{Endian as _, Endianness};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+
+use crate::dynamic::{Dynamic, Table};
+use crate::facts::{AbiTag, Class, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, X86Level};
+
+/// Bytes are no ELF file that could be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ElfError {
+    /// They don't start as an ELF file does.
+    #[error("this is not an ELF file")]
+    NotElf,
+    /// A part is cut off, points outside of the file, or says what it cannot mean.
+    #[error("the {part} of the ELF file cannot be read")]
+    Malformed {
+        /// Which part.
+        part: &'static str,
+    },
+    /// A part repeats itself beyond all reason, as only a file made to do harm does.
+    #[error("the {part} of the ELF file says more than the file can hold")]
+    Excessive {
+        /// Which part.
+        part: &'static str,
+    },
+}
+
+/// Tells whether bytes start as an ELF file does; four of them are enough.
+pub fn is_elf(bytes: &[u8]) -> bool {
+    bytes.starts_with(&elf::ELFMAG)
+}
+
+impl Facts {
+    /// Reads what an ELF file says, of either class and byte order.
+    ///
+    /// # Errors
+    /// [`ElfError::NotElf`] for anything else; [`ElfError::Malformed`] and [`ElfError::Excessive`] if what
+    /// the loader reads makes no sense. Broken sections are no error.
+    pub fn read(bytes: &[u8]) -> Result<Self, ElfError> {
+        if !is_elf(bytes) {
+            return Err(ElfError::NotElf);
+        }
+        match bytes.get(4).copied() {
+            Some(1) => read::<FileHeader32<Endianness>>(bytes, Class::Bits32),
+            Some(2) => read::<FileHeader64<Endianness>>(bytes, Class::Bits64),
+            _ => Err(ElfError::Malformed { part: "header" }),
+        }
+    }
+}
+
+fn read<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8], class: Class) -> Result<Facts, ElfError> {
+    let malformed = |part| move |_| ElfError::Malformed { part };
+    let header = Elf::parse(bytes).map_err(malformed("header"))?;
+    let endian = header.endian().map_err(malformed("header"))?;
+    let headers = header.program_headers(endian, bytes).map_err(malformed("program headers"))?;
+    let segments: Vec<Segment> = headers.iter().map(|header| segment::<Elf>(header, endian)).collect();
+    let sections = header.section_headers(endian, bytes).unwrap_or_default();
+    let names = header.section_strings(endian, bytes, sections).unwrap_or_default();
+
+    let mut facts = Facts {
+        kind: kind(header.e_type(endian).0),
+        machine: machine(header.e_machine(endian).0),
+        class,
+        endian: if endian.is_big_endian() { Endian::Big } else { Endian::Little },
+        interpreter: None,
+        soname: None,
+        needed: Vec::new(),
+        rpath: None,
+        runpath: None,
+        no_default_directories: false,
+        version_needs: Default::default(),
+        version_definitions: Default::default(),
+        undefined: Vec::new(),
+        defined: Vec::new(),
+        build_id: None,
+        debug_bytes: 0,
+        symbol_table_bytes: 0,
+        stack: stack(&segments),
+        has_tls: segments.iter().any(|segment| segment.kind == SegmentKind::Tls),
+        segments,
+        abi: None,
+        x86_level: None,
+    };
+    for header in headers {
+        if let Some(name) = header.interpreter(endian, bytes).map_err(malformed("interpreter"))? {
+            facts.interpreter = Some(String::from_utf8_lossy(name).into_owned());
+        }
+        notes::<Elf>(header, endian, bytes, &mut facts);
+    }
+    for section in sections {
+        let name = section.name(endian, names).unwrap_or_default();
+        let size = section.file_range(endian).map_or(0, |(_, size)| size.min(bytes.len() as u64));
+        let loaded = section.sh_flags(endian).contains(elf::SHF_ALLOC);
+        if !loaded && (name.starts_with(b".debug_") || name.starts_with(b".zdebug_")) {
+            facts.debug_bytes = facts.debug_bytes.saturating_add(size);
+        }
+        if !loaded && (section.sh_type(endian) == elf::SHT_SYMTAB || name == b".strtab") {
+            facts.symbol_table_bytes = facts.symbol_table_bytes.saturating_add(size);
+        }
+    }
+    if let Some(table) = Table::<Elf>::find(headers, endian, bytes)? {
+        let dynamic = Dynamic::new(table, &facts.segments, sections, bytes)?;
+        dynamic.fill(&mut facts)?;
+    }
+    Ok(facts)
+}
+
+fn kind(number: u16) -> Kind {
+    match number {
+        1 => Kind::Relocatable,
+        2 => Kind::Executable,
+        3 => Kind::SharedObject,
+        other => Kind::Other(other),
+    }
+}
+
+fn machine(number: u16) -> Machine {
+    match number {
+        3 => Machine::X86,
+        21 => Machine::PowerPc64,
+        22 => Machine::S390,
+        40 => Machine::Arm,
+        62 => Machine::Amd64,
+        183 => Machine::Arm64,
+        243 => Machine::RiscV,
+        other => Machine::Other(other),
+    }
+}
+
+fn segment<Elf: FileHeader<Endian = Endianness>>(header: &Elf::ProgramHeader, endian: Endianness) -> Segment {
+    let kind = match header.p_type(endian) {
+        elf::PT_LOAD => SegmentKind::Load,
+        elf::PT_DYNAMIC => SegmentKind::Dynamic,
+        elf::PT_INTERP => SegmentKind::Interpreter,
+        elf::PT_NOTE => SegmentKind::Note,
+        elf::PT_TLS => SegmentKind::Tls,
+        elf::PT_GNU_STACK => SegmentKind::Stack,
+        elf::PT_GNU_RELRO => SegmentKind::Relro,
+        other => SegmentKind::Other(other.0),
+    };
+    Segment {
+        kind,
+        flags: header.p_flags(endian).0,
+        offset: header.p_offset(endian).into(),
+        address: header.p_vaddr(endian).into(),
+        file_bytes: header.p_filesz(endian).into(),
+        memory_bytes: header.p_memsz(endian).into(),
+        alignment: header.p_align(endian).into(),
+    }
+}
+
+fn stack(segments: &[Segment]) -> Stack {
+    match segments.iter().rfind(|segment| segment.kind == SegmentKind::Stack) {
+        Some(segment) if segment.flags & 1 != 0 => Stack::Executable,
+        Some(_) => Stack::Data,
+        None => Stack::Unsaid,
+    }
+}
+
+/// Reads a note segment; notes are remarks, so that a broken one only ends the reading.
+fn notes<Elf: FileHeader<Endian = Endianness>>(
+    header: &Elf::ProgramHeader,
+    endian: Endianness,
+    bytes: &[u8],
+    facts: &mut Facts,
+) {
+    let Ok(Some(notes)) = header.notes(endian, bytes) else { return };
+    for note in notes.map_while(Result::ok).filter(|note| note.name() == elf::ELF_NOTE_GNU) {
+        match note.n_type(endian) {
+            elf::NT_GNU_BUILD_ID if note.desc().len() <= 64 => {
+                facts.build_id = Some(hex::encode(note.desc()))
+            }
+            elf::NT_GNU_ABI_TAG => {
+                let word = |word: &[u8]| {
+                    let word = word.try_into().expect("chunks of four have four bytes");
+                    if endian.is_big_endian() { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
+                };
+                let mut words = note.desc().chunks_exact(4).map(word);
+                if let [Some(system), Some(major), Some(minor), Some(patch)] = [(); 4].map(|()| words.next())
+                {
+                    facts.abi = Some(AbiTag { system, kernel: (major, minor, patch) });
+                }
+            }
+            _ => {}
+        }
+        for property in note.gnu_properties(endian).into_iter().flatten().map_while(Result::ok) {
+            if property.pr_type() == elf::GNU_PROPERTY_X86_ISA_1_NEEDED
+                && facts.machine == Machine::Amd64
+                && let Ok(bits) = property.data_u32(endian)
+            {
+                facts.x86_level = x86_level(bits);
+            }
+        }
+    }
+}
+
+fn x86_level(bits: u32) -> Option<X86Level> {
+    let levels = [(8, X86Level::V4), (4, X86Level::V3), (2, X86Level::V2), (1, X86Level::Baseline)];
+    levels.into_iter().find(|(bit, _)| bits & bit != 0).map(|(_, level)| level)
+}
