@@ -1,1 +1,39 @@
-//! placeholder
+//! **What a runtime reads:** layers, configs, manifests, layouts, archives; the same tree always gives the same bytes.
+//!
+//! A [`LayerSpec`] becomes a [`Layer`] by [`write_layer`], layers and an [`ImageConfig`] an [`Image`] by
+//! [`write_image`], and an image is written to where a [`Destination`] says, or read back into a tree by
+//! [`flatten`]. Only [`layout`](write_layout) and the archives touch files outside the store; nothing here
+//! talks to a daemon or a registry.
+
+mod archive;
+mod compression;
+mod config;
+mod destination;
+mod flatten;
+mod image;
+pub mod images;
+mod import;
+mod json;
+mod layer;
+mod layout;
+mod output;
+mod reference;
+mod segment;
+mod tar;
+#[cfg(test)]
+mod testing;
+
+pub use archive::{save_docker_archive, save_oci_archive, write_docker_archive, write_oci_archive};
+pub use compression::{Compression, CompressionError};
+pub use config::{HealthTest, Healthcheck, ImageConfig, Platform, Port, PortError, Protocol};
+pub use destination::{Destination, DestinationError, RefName};
+pub use flatten::{FlattenError, flatten};
+pub use image::{Descriptor, Image, ImageError, ImageLayer, write_image};
+pub use images::ImageRecord;
+pub use import::{ImportError, Origin, OriginError, import};
+pub use layer::{Layer, LayerSpec, write_layer};
+pub use layout::write_layout;
+pub use output::OutputError;
+pub use reference::{Reference, ReferenceError};
+pub use segment::{LayerError, Segment, SegmentBlob, compress_segment};
+pub use tar::TarError;

@@ -1,0 +1,95 @@
+//! How layers are compressed: piece by piece, so that pieces can be made at once and kept.
+//!
+//! Both formats allow a stream to be a run of complete ones (RFC 1952 §2.2, RFC 8878 §3). The levels are
+//! fixed: another level is another image.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+const GZIP_LEVEL: i32 = 6;
+const ZSTD_LEVEL: i32 = 3;
+
+/// How a layer's tar is compressed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// gzip, which everything reads.
+    Gzip,
+    /// Zstandard: smaller and faster, but Docker before 23 and umoci refuse it.
+    Zstd,
+    /// None at all.
+    None,
+}
+
+/// A text names no compression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no compression that layers can have: gzip, zstd and none are")]
+pub struct CompressionError {
+    /// What was given.
+    pub text: String,
+}
+
+impl Compression {
+    /// Returns the media type of a layer that is compressed so.
+    ///
+    /// Spec: <https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md>
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+            Self::None => "application/vnd.oci.image.layer.v1.tar",
+        }
+    }
+
+    /// Tells how a layer of this media type is compressed, if it is a layer; Docker's own types are known too.
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        match media_type {
+            "application/vnd.docker.image.rootfs.diff.tar.gzip" => Some(Self::Gzip),
+            "application/vnd.docker.image.rootfs.diff.tar" => Some(Self::None),
+            _ => [Self::Gzip, Self::Zstd, Self::None]
+                .into_iter()
+                .find(|known| known.media_type() == media_type),
+        }
+    }
+
+    /// Makes one complete gzip member or zstd frame.
+    pub(crate) fn member(self, tar: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::None => tar,
+            Self::Gzip => {
+                let level = libdeflater::CompressionLvl::new(GZIP_LEVEL).expect("6 is a level of gzip's");
+                let mut compressor = libdeflater::Compressor::new(level);
+                let mut member = vec![0; compressor.gzip_compress_bound(tar.len())];
+                let size = compressor.gzip_compress(&tar, &mut member).expect("the bound is large enough");
+                member.truncate(size);
+                // A small member in a large allocation would count as much as the large one while it waits.
+                member.shrink_to_fit();
+                member
+            }
+            Self::Zstd => zstd::bulk::compress(&tar, ZSTD_LEVEL).expect("the bound is large enough"),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::None => "none",
+        })
+    }
+}
+
+impl FromStr for Compression {
+    type Err = CompressionError;
+
+    fn from_str(text: &str) -> Result<Self, CompressionError> {
+        [Self::Gzip, Self::Zstd, Self::None]
+            .into_iter()
+            .find(|known| known.to_string() == text)
+            .ok_or_else(|| CompressionError { text: text.to_owned() })
+    }
+}

@@ -1,0 +1,218 @@
+//! Layers: segments one after the other, with the directories that they lie in before them.
+//!
+//! A layer names each path once, every directory before what lies in it, and nothing implicitly: a runtime
+//! that makes a missing parent itself would decide its mode.
+//!
+//! Spec: <https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md>
+
+use std::collections::BTreeMap;
+use std::io;
+
+use minke_cas::{DiffId, Entry, Epoch, Hasher, ImagePath, Meter, Mode, Owner, Store, Tree};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde::{Deserialize, Serialize};
+
+use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, is_whole, unwritten};
+use crate::tar::{END, Member, MemberKind, header};
+use crate::{Compression, Descriptor, LayerError, Segment, SegmentBlob};
+
+/// What goes into one layer.
+#[derive(Clone, Debug)]
+pub struct LayerSpec {
+    /// What the layer is called in the image's history.
+    pub name: String,
+    /// Who brings files, in the order in which they are written.
+    pub segments: Vec<Segment>,
+    /// Directories that are there beside those in the segments' trees; what else is in it is not written.
+    pub directories: Tree,
+}
+
+/// A layer in the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layer {
+    /// What it is called in the image's history.
+    pub name: String,
+    /// Its compressed bytes.
+    pub descriptor: Descriptor,
+    /// The sha256 of its tar.
+    pub diff_id: DiffId,
+    /// The tar's size in bytes.
+    pub tar_size: u64,
+    /// How many members the tar has.
+    pub entries: u64,
+}
+
+/// What is remembered of a layer: all but its name.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    descriptor: Descriptor,
+    diff_id: DiffId,
+    tar_size: u64,
+    entries: u64,
+}
+
+/// Writes a layer into the store, or finds it there.
+///
+/// `meter` counts bytes of tar. Where a directory is in several of the parts, one that isn't root's
+/// `rwxr-xr-x` decides, as in [`Tree::join`]. The root itself is written only if it isn't that.
+///
+/// # Errors
+/// Any [`LayerError`].
+pub fn write_layer(
+    store: &Store,
+    spec: &LayerSpec,
+    compression: Compression,
+    meter: &Meter,
+) -> Result<Layer, LayerError> {
+    let segments: Vec<_> =
+        spec.segments.iter().map(|segment| (segment.tree.digest(), segment.epoch)).collect();
+    let key = (segments, spec.directories.digest(), compression);
+    let known = store.recall("layer-written-1", &key);
+    let known =
+        known.filter(|known: &Written| is_whole(store, &known.descriptor.digest, known.descriptor.size));
+    let Written { descriptor, diff_id, tar_size, entries } = match known {
+        Some(known) => {
+            meter.expect(known.tar_size);
+            meter.advance(known.tar_size);
+            known
+        }
+        None => {
+            let written = assemble(store, spec, compression, meter)?;
+            store.remember("layer-written-1", &key, &written)?;
+            written
+        }
+    };
+    Ok(Layer { name: spec.name.clone(), descriptor, diff_id, tar_size, entries })
+}
+
+fn assemble(
+    store: &Store,
+    spec: &LayerSpec,
+    compression: Compression,
+    meter: &Meter,
+) -> Result<Written, LayerError> {
+    let directories = directories(spec)?;
+    let members = check_paths(spec, &directories)?;
+    for segment in &spec.segments {
+        meter.expect(SegmentTar::new(store, segment).measure()?);
+    }
+    let head = directories_tar(&directories);
+    // Compressing takes twenty times as long as hashing, so that one thread does the latter beside it.
+    let (hashed, compressed) = rayon::join(
+        || hash(store, &head, &spec.segments),
+        || {
+            let blobs = spec.segments.par_iter().map(|segment| compress(store, segment, compression, meter));
+            blobs.collect::<Result<Vec<SegmentBlob>, _>>()
+        },
+    );
+    let ((diff_id, tar_size), blobs) = (hashed?, compressed?);
+
+    let mut layer = store.blob_writer()?;
+    for piece in head.chunks(MEMBER_SIZE) {
+        write(store, &mut layer, &mut &compression.member(piece.to_vec())[..])?;
+    }
+    for blob in &blobs {
+        write(store, &mut layer, &mut store.open_blob(&blob.digest)?)?;
+    }
+    write(store, &mut layer, &mut &compression.member(END.to_vec())[..])?;
+    let (digest, size) = layer.finish()?;
+    let descriptor = Descriptor { media_type: compression.media_type().to_owned(), digest, size };
+    Ok(Written { descriptor, diff_id, tar_size, entries: directories.len() as u64 + members })
+}
+
+type Directories<'a> = BTreeMap<ImagePath, (Mode, Owner, &'a str)>;
+
+const PLAIN: (Mode, Owner) = (Mode::EXECUTABLE, Owner { uid: 0, gid: 0 });
+
+/// Gathers every directory of every part, with the part that decided its mode and owner.
+fn directories(spec: &LayerSpec) -> Result<Directories<'_>, LayerError> {
+    let mut directories = Directories::new();
+    let segments = spec.segments.iter().map(|segment| (segment.name.as_str(), &segment.tree));
+    for (part, tree) in std::iter::once((LAYER, &spec.directories)).chain(segments) {
+        let root = std::iter::once((ImagePath::root(), tree.root()));
+        let below = tree.walk().filter_map(|(path, entry)| match entry {
+            Entry::Directory(directory) => Some((path, directory)),
+            Entry::File(_) | Entry::Symlink(_) => None,
+        });
+        for (path, directory) in root.chain(below) {
+            check_name(&path)?;
+            let (mode, owner) = (directory.mode(), directory.owner());
+            let there = directories.entry(path.clone()).or_insert((mode, owner, part));
+            match ((there.0, there.1), (mode, owner)) {
+                (first, second) if first == second || second == PLAIN => {}
+                (first, _) if first == PLAIN => *there = (mode, owner, part),
+                _ => {
+                    let (first, second) = (there.2.to_owned(), part.to_owned());
+                    return Err(LayerError::Directory { path, first, second });
+                }
+            }
+        }
+    }
+    let root = directories.get(&ImagePath::root()).map(|(mode, owner, _)| (*mode, *owner));
+    if root == Some(PLAIN) {
+        directories.remove(&ImagePath::root());
+    }
+    Ok(directories)
+}
+
+/// What a layer's own directories are called in errors.
+const LAYER: &str = "the layer's directories";
+
+/// Refuses two entries at one path, and returns how many there are that aren't directories.
+fn check_paths(spec: &LayerSpec, directories: &Directories<'_>) -> Result<u64, LayerError> {
+    let mut seen: BTreeMap<ImagePath, &str> = BTreeMap::new();
+    for segment in &spec.segments {
+        for (path, entry) in segment.tree.walk() {
+            if matches!(entry, Entry::Directory(_)) {
+                continue;
+            }
+            let first = directories.get(&path).map(|(_, _, part)| *part);
+            if let Some(first) = first.or_else(|| seen.insert(path.clone(), &segment.name)) {
+                let (first, second) = (first.to_owned(), segment.name.clone());
+                return Err(LayerError::Duplicate { path, first, second });
+            }
+        }
+    }
+    Ok(seen.len() as u64)
+}
+
+fn directories_tar(directories: &Directories<'_>) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for (path, (mode, owner, _)) in directories {
+        let path = if path.is_root() { "." } else { path.relative() };
+        let (mode, owner, epoch) = (*mode, *owner, Epoch::FIXED);
+        tar.extend_from_slice(&header(&Member { path, kind: MemberKind::Directory, mode, owner, epoch }));
+    }
+    tar
+}
+
+/// Hashes and measures the layer's tar from its first byte to the end marker.
+fn hash(store: &Store, head: &[u8], segments: &[Segment]) -> Result<(DiffId, u64), LayerError> {
+    let mut hasher = Hasher::new();
+    hasher.update(head);
+    let mut size = (head.len() + END.len()) as u64;
+    let mut buffer = vec![0; 256 * 1024];
+    for segment in segments {
+        let mut tar = SegmentTar::new(store, segment);
+        loop {
+            let count = tar.fill(&mut buffer)?;
+            hasher.update(&buffer[..count]);
+            size += count as u64;
+            if count < buffer.len() {
+                break;
+            }
+        }
+    }
+    hasher.update(&END);
+    Ok((DiffId::of_uncompressed(hasher.finish()), size))
+}
+
+fn write(store: &Store, layer: &mut impl io::Write, from: &mut impl io::Read) -> Result<(), LayerError> {
+    // `io::copy` alone would use a buffer of 8 KiB, and hash as little at a time.
+    let mut from = io::BufReader::with_capacity(256 * 1024, from);
+    io::copy(&mut from, layer).map_err(|source| unwritten(store, source))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
