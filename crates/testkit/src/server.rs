@@ -163,6 +163,10 @@ impl Shared {
         self.state.lock().expect("no thread of the server panics with the state in hand")
     }
 
+    pub(crate) fn handle(&self, request: &Request) -> Response {
+        (self.handler)(request)
+    }
+
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
@@ -201,7 +205,7 @@ fn converse(stream: &TcpStream, shared: &Shared) {
     while let Some(request) = http::read_request(&mut reader) {
         let fault = shared.admit(&request);
         let answered = match fault {
-            None => http::write_response(stream, &request, &(shared.handler)(&request)),
+            None => http::write_response(stream, &request, &shared.handle(&request)),
             Some(fault) => fault.act(stream, &request, shared),
         };
         if answered.is_err() || shared.stopping() {
@@ -210,12 +214,6 @@ fn converse(stream: &TcpStream, shared: &Shared) {
     }
     // The peer may be gone already.
     let _ = stream.shutdown(Shutdown::Both);
-}
-
-impl Shared {
-    pub(crate) fn handle(&self, request: &Request) -> Response {
-        (self.handler)(request)
-    }
 }
 
 fn file_below(root: &Path, request: &Request) -> Response {

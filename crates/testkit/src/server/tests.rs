@@ -1,3 +1,4 @@
+use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::time::Duration;
 
@@ -129,4 +130,20 @@ fn a_directory_is_served_and_nothing_above_it() {
     assert_eq!(found, "0 200 index");
     assert_eq!(curl(&server, "/index%2ehtml", &[]).unwrap(), "0 200 index");
     assert_eq!(curl(&server, "/../secret", &["--path-as-is"]).unwrap(), "0 400 400\n");
+}
+
+#[test]
+fn dropping_the_server_ends_a_stalled_answer() {
+    let server = letters();
+    server.fault("/letters", Fault::StallBeforeHead);
+    let mut stream = TcpStream::connect(server.host()).unwrap();
+    stream.write_all(b"GET /letters HTTP/1.1\r\nHost: host.test\r\n\r\n").unwrap();
+    while server.requests("/letters") == 0 {
+        thread::yield_now();
+    }
+    drop(server);
+    let mut rest = Vec::new();
+    // Whether the connection ends politely or is reset doesn't matter: it ends.
+    let _ = stream.read_to_end(&mut rest);
+    assert_eq!(rest, b"");
 }
