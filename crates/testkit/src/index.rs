@@ -272,11 +272,11 @@ mod tests {
 
     use super::*;
     use crate::judge::python_with_pip;
-    use crate::tree_dump;
+    use crate::{program, tree_dump};
 
     fn sample(style: IndexStyle) -> Index {
         let old = Wheel::new("Toy.Base", "1.0").file("toy_base.py", "");
-        let new = Wheel::new("Toy.Base", "2.0").file("toy_base.py", "").requires_python("<3");
+        let new = Wheel::new("Toy.Base", "2.0").file("toy_base.py", "").requires_python(">=4");
         let bad = Wheel::new("Toy.Base", "1.5").file("toy_base.py", "");
         let app = Wheel::new("toy-app", "1").file("toy_app.py", "").requires("toy-base");
         Index::new().style(style).wheel(&old).wheel(&new).wheel(&bad).yanked("it <breaks>").wheel(&app)
@@ -308,6 +308,35 @@ mod tests {
             assert_eq!(metadata, if style == IndexStyle::Modern { 2 } else { 0 }, "{style:?}");
             assert!(server.counts().values().all(|count| *count == 1), "{:?}", server.counts());
         }
+    }
+
+    #[test]
+    fn uv_resolves_from_the_metadata_files_and_downloads_no_wheel() {
+        let Some(uv) = program("uv") else { return };
+        let server = sample(IndexStyle::Modern).serve();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("requirements.in"), "toy-app\n").unwrap();
+        let output = Command::new(uv)
+            .current_dir(dir.path())
+            .args([
+                "pip",
+                "compile",
+                "--no-config",
+                "--no-cache",
+                "--generate-hashes",
+                "--no-header",
+                "--no-annotate",
+            ])
+            .args(["--python-version", "3.13", "--index-url", &server.url_of("/simple/"), "requirements.in"])
+            .env("NO_PROXY", "*")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let locked = String::from_utf8(output.stdout).unwrap();
+        let names: Vec<&str> = locked.lines().filter(|line| line.contains("==")).collect();
+        assert_eq!(names, ["toy-app==1 \\", "toy-base==1.0 \\"]);
+        assert_eq!(locked.matches("--hash=sha256:").count(), 2);
+        assert!(server.counts().keys().all(|path| !path.ends_with(".whl")), "{:?}", server.counts());
     }
 
     #[test]
