@@ -1,10 +1,35 @@
 //! **The foreman:** reads the project, makes the plan, calls the specialists in order, keeps the ledger of why.
+//!
+//! [`build`] is the way from a project's directory to an image, hop by hop; every hop is a module of its own
+//! that takes values and the store, and returns values.
 
+pub mod backend;
+pub mod bytecode;
+mod config;
+pub mod debian;
+pub mod deliver;
+pub mod entry;
+mod epoch;
+mod error;
 mod event;
+mod fetch;
+pub mod images;
+pub mod layers;
+pub mod lock;
+pub mod native;
+mod outside;
+pub mod parts;
+mod pipeline;
 pub mod project;
-pub mod settings;
-
 mod request;
+pub mod run;
+mod stub;
+pub mod settings;
+pub mod system;
+pub mod uv;
+pub mod wheels;
 
+pub use error::BuildError;
 pub use event::{Event, Hop, Reporter, Unit};
+pub use pipeline::build;
 pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request};

@@ -12,7 +12,7 @@ use crate::project::sources::LeftOut;
 use crate::settings::Settings;
 
 /// An image to build.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// The project's directory.
     pub project: PathBuf,
@@ -29,7 +29,7 @@ pub struct Request {
 }
 
 /// What the front desk knows of the machine and hands down, so that no room has to ask.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Host {
     /// The environment variables of the process.
     pub variables: BTreeMap<String, String>,
@@ -41,6 +41,20 @@ pub struct Host {
     pub today: jiff::civil::Date,
     /// How many things may run at once.
     pub jobs: usize,
+    /// The machine's apt sources, path and text, which say where a Debian archive is.
+    pub apt_sources: Vec<(PathBuf, String)>,
+    /// pip's configuration files, path and text, the more general first.
+    pub pip_config: Vec<(PathBuf, String)>,
+    /// The text of the user's `netrc`, which has passwords.
+    pub netrc: Option<String>,
+}
+
+impl Host {
+    /// Returns an environment variable, in either spelling of its name, unless it is empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let spelled = |name: &str| self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        spelled(name).or_else(|| spelled(&name.to_lowercase()))
+    }
 }
 
 /// Whether the project's lock files may be written.

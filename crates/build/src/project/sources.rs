@@ -90,6 +90,25 @@ impl Sources {
         Ok(scan.sources)
     }
 
+    /// Stores a file, or all of a directory but droppings, as a tree at `at`: for `files` in the settings.
+    ///
+    /// # Errors
+    /// As [`Sources::scan`] and [`Sources::tree`].
+    pub fn extra(from: &Path, at: &ImagePath, store: &Store) -> Result<Tree, SourcesTreeError> {
+        let io = |source| SourcesError::Io { path: from.to_owned(), source };
+        let metadata = fs::metadata(from).map_err(io)?;
+        if metadata.is_dir() {
+            return Self::scan(from, &[], Purpose::Build)?.tree(store, at);
+        }
+        let bytes = fs::read(from).map_err(io)?;
+        let executable = metadata.permissions().mode() & 0o100 != 0;
+        let mode = if executable { Mode::EXECUTABLE } else { Mode::REGULAR };
+        let mut tree = Tree::new();
+        let file = File::new(store.put(&bytes)?, bytes.len() as u64, mode);
+        tree.replace(at, file.into()).expect("an empty tree has room");
+        Ok(tree)
+    }
+
     /// Returns the paths of the regular files, relative to the project, in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|found| found.relative.as_str())

@@ -1,0 +1,309 @@
+//! The project's own wheels: each directory of the user's is built from a copy of its files.
+//!
+//! PEP 517, with the image's own interpreter, in a sealed room where the machine allows one. What the backend
+//! asks for is resolved and fetched outside; inside there is no network. Pure Python backends only: there is no
+//! compiler in the room.
+//!
+//! Spec: <https://peps.python.org/pep-0517/>, <https://peps.python.org/pep-0518/>
+
+use std::path::{Path, PathBuf};
+
+use minke_cas::{Digest, Epoch, ImagePath, Meter, Store, StoreError, Tree};
+use minke_exec::{Interpreter, Uv}; use crate::stub::{BuildSeal, WheelBuild, WheelBuildError, build_requires, build_wheel};
+use minke_net::Client;
+use minke_python::{Provenance, Pyproject, PyprojectError, Request, Target, Venv, WheelFileName, WheelFileNameError};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Reporter;
+use crate::lock::{self, LockStepError};
+use crate::project::ignore::Purpose;
+use crate::project::sources::{Sources, SourcesTreeError};
+use crate::project::{self, Project, ProjectError};
+use crate::uv::FindUvError;
+use crate::wheels::{self, Belongs, Wheel, WheelsError};
+
+/// What building the user's directories takes.
+pub struct Workshop<'build> {
+    /// Where everything is kept.
+    pub store: &'build Store,
+    /// What the backends' requirements are fetched with.
+    pub client: &'build Client,
+    /// Who hears what happens.
+    pub reporter: &'build Reporter,
+    /// The base's tree.
+    pub base: &'build Tree,
+    /// The same as a directory.
+    pub room: &'build Path,
+    /// The base's interpreter.
+    pub interpreter: &'build Interpreter,
+    /// What is built for.
+    pub target: &'build Target,
+    /// The project.
+    pub project: &'build Project,
+    /// The user's own ignore patterns.
+    pub ignore: &'build [String],
+    /// What `SOURCE_DATE_EPOCH` is set to.
+    pub epoch: Epoch,
+}
+
+/// A directory cannot be built into a wheel.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// Its files cannot be taken.
+    #[error("cannot take the files of `{}`", directory.display())]
+    Sources {
+        /// The directory.
+        directory: PathBuf,
+        /// What happened.
+        source: SourcesTreeError,
+    },
+    /// Its `pyproject.toml` cannot be read.
+    #[error("cannot read what `{}` is built with", directory.display())]
+    Read {
+        /// The directory.
+        directory: PathBuf,
+        /// What happened.
+        source: ProjectError,
+    },
+    /// Its `pyproject.toml` isn't right.
+    #[error("`{}` is not right", directory.join("pyproject.toml").display())]
+    Pyproject {
+        /// The directory.
+        directory: PathBuf,
+        /// Where and why.
+        source: PyprojectError,
+    },
+    /// uv cannot be had.
+    #[error("cannot resolve the backend's requirements without uv")]
+    Uv(#[source] FindUvError),
+    /// What the backend needs cannot be resolved.
+    #[error("cannot resolve what building `{}` needs", directory.display())]
+    Resolve {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not.
+        source: Box<LockStepError>,
+    },
+    /// What the backend needs cannot be installed.
+    #[error("cannot install what building `{}` needs", directory.display())]
+    Requirements {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not.
+        source: Box<WheelsError>,
+    },
+    /// What the backend needs has two different files at one place.
+    #[error("what building `{}` needs doesn't go together", directory.display())]
+    Together {
+        /// The directory.
+        directory: PathBuf,
+        /// Where.
+        source: crate::parts::SettleError,
+    },
+    /// The backend failed.
+    #[error("cannot build `{}`", directory.display())]
+    Build {
+        /// The directory.
+        directory: PathBuf,
+        /// What it said.
+        source: WheelBuildError,
+    },
+    /// The backend made something that isn't called as a wheel is.
+    #[error("the backend of `{}` made a file that is no wheel", directory.display())]
+    Name {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not.
+        source: WheelFileNameError,
+    },
+    /// The cache failed.
+    #[error("cannot keep a wheel that was built")]
+    Store(#[from] StoreError),
+}
+
+/// Everything that a built wheel depends on.
+#[derive(Serialize)]
+struct Key<'key> {
+    sources: Digest,
+    base: Digest,
+    requires: &'key [String],
+    backend: &'key str,
+    backend_path: &'key [String],
+    epoch: Epoch,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BuiltWheel {
+    name: String,
+    digest: Digest,
+    size: u64,
+}
+
+/// How a directory says that it is built.
+struct System {
+    requires: Vec<String>,
+    backend: String,
+    backend_path: Vec<String>,
+}
+
+impl Workshop<'_> {
+    /// Builds the wheels of directories, relative to the project or absolute, in their order.
+    ///
+    /// # Errors
+    /// [`BackendError`] names the directory.
+    pub fn build_all(
+        &self,
+        directories: &[PathBuf],
+        (uv, python): (impl Fn() -> Result<Uv, BackendError>, &Path),
+        meter: &Meter,
+    ) -> Result<Vec<Wheel>, BackendError> {
+        meter.expect(directories.len() as u64);
+        let build = |directory: &PathBuf| {
+            let wheel = self.build(directory, (&uv, python));
+            meter.advance(1);
+            wheel
+        };
+        directories.iter().map(build).collect()
+    }
+
+    fn build(
+        &self,
+        directory: &Path,
+        (uv, python): (&impl Fn() -> Result<Uv, BackendError>, &Path),
+    ) -> Result<Wheel, BackendError> {
+        let root = self.project.root.join(directory);
+        let failed = |source| BackendError::Sources { directory: directory.to_owned(), source };
+        let scanned = Sources::scan(&root, self.ignore, Purpose::Build).map_err(|error| failed(error.into()))?;
+        let sources = scanned.tree(self.store, &ImagePath::root()).map_err(failed)?;
+        let system = self.system(directory, &root)?;
+        let key = Key {
+            sources: sources.digest(),
+            base: self.base.digest(),
+            requires: &system.requires,
+            backend: &system.backend,
+            backend_path: &system.backend_path,
+            epoch: self.epoch,
+        };
+        let built: BuiltWheel = self.store.memo("own-wheel-1", &key, || {
+            let uv = uv()?;
+            self.run_backend(directory, (&system, sources), (&uv, python))
+        })?;
+        let named = |source| BackendError::Name { directory: directory.to_owned(), source };
+        Ok(Wheel {
+            name: built.name.parse::<WheelFileName>().map_err(named)?,
+            digest: built.digest,
+            size: built.size,
+            source: None,
+            provenance: Provenance { direct_url: None, request: Request::Project },
+            part: Belongs::Project,
+        })
+    }
+
+    fn system(&self, directory: &Path, root: &Path) -> Result<System, BackendError> {
+        let read = |source| BackendError::Read { directory: directory.to_owned(), source };
+        let text = project::optional(&root.join("pyproject.toml")).map_err(read)?.unwrap_or_default();
+        let wrong = |source| BackendError::Pyproject { directory: directory.to_owned(), source };
+        let declared = Pyproject::parse(&text).map_err(wrong)?.build_system;
+        Ok(match declared {
+            Some(system) => System {
+                requires: as_written(&text),
+                backend: system.build_backend.unwrap_or_else(|| LEGACY.to_owned()),
+                backend_path: system.backend_path,
+            },
+            None => System {
+                requires: vec!["setuptools >= 40.8.0".to_owned()],
+                backend: LEGACY.to_owned(),
+                backend_path: Vec::new(),
+            },
+        })
+    }
+
+    fn run_backend(
+        &self,
+        directory: &Path,
+        (system, sources): (&System, Tree),
+        (uv, python): (&Uv, &Path),
+    ) -> Result<BuiltWheel, BackendError> {
+        let failed = |source| BackendError::Build { directory: directory.to_owned(), source };
+        let mut build = WheelBuild {
+            base: self.base.clone(),
+            interpreter: venv(self.target).interpreter,
+            sources,
+            requirements: self.requirements(directory, &system.requires, (uv, python))?,
+            backend: system.backend.clone(),
+            backend_path: system.backend_path.clone(),
+            epoch: self.epoch,
+        };
+        let seal = match crate::stub::sealing_available() {
+            Ok(()) => BuildSeal::Sealed,
+            Err(unavailable) => {
+                self.reporter.warn(format!(
+                    "`{}` is built without a sealed room, with the rights of this user: {unavailable}",
+                    directory.display()
+                ));
+                BuildSeal::Unsealed
+            }
+        };
+        let more = build_requires(&build, self.store, seal).map_err(failed)?;
+        if !more.is_empty() {
+            let all: Vec<String> = system.requires.iter().chain(&more).cloned().collect();
+            build.requirements = self.requirements(directory, &all, (uv, python))?;
+        }
+        let (name, digest, size) = build_wheel(&build, self.store, seal).map_err(failed)?;
+        Ok(BuiltWheel { name, digest, size })
+    }
+
+    /// Installs what a backend needs into a tree that has nothing else.
+    fn requirements(
+        &self,
+        directory: &Path,
+        lines: &[String],
+        (uv, python): (&Uv, &Path),
+    ) -> Result<Tree, BackendError> {
+        if lines.is_empty() {
+            return Ok(Tree::new());
+        }
+        let unresolved = |source| BackendError::Resolve { directory: directory.to_owned(), source: Box::new(source) };
+        let context = (self.project, self.target, python);
+        let found = lock::resolve_lines(uv, lines.to_vec(), context).map_err(unresolved)?;
+        let failed = |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
+        let needs = wheels::sort(self.store, found, self.target, (&self.project.root, &[])).map_err(failed)?;
+        let outside = (self.client, self.store, &Meter::default());
+        let installed =
+            wheels::install_all(outside, &needs.wheels, self.target, &venv(self.target)).map_err(failed)?;
+        let parts = installed
+            .into_iter()
+            .map(|installed| crate::parts::Part {
+                owner: crate::parts::Owner::Distribution {
+                    name: installed.name.to_string(),
+                    version: installed.version.to_string(),
+                    wheel_size: 0,
+                },
+                tree: installed.tree,
+                epoch: Epoch::FIXED,
+            })
+            .collect();
+        let together = |source| BackendError::Together { directory: directory.to_owned(), source };
+        let settled = crate::parts::settle(parts, crate::parts::Strictness::LaterWins).map_err(together)?;
+        Ok(settled.tree)
+    }
+}
+
+/// Returns `requires` of a `pyproject.toml` that was checked before, in the user's words, as uv wants them.
+fn as_written(text: &str) -> Vec<String> {
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    let requires = table.get("build-system").and_then(|system| system.get("requires")).and_then(toml::Value::as_array);
+    requires.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
+}
+
+/// What builds a project that doesn't say: PEP 517, "source trees".
+const LEGACY: &str = "setuptools.build_meta:__legacy__";
+
+/// Where a backend and what it needs lie in the room.
+fn venv(target: &Target) -> Venv {
+    Venv {
+        root: "/build/env".parse().expect("a path"),
+        python: target.python,
+        interpreter: format!("/usr/bin/python{}", target.python.short()).parse().expect("a path"),
+    }
+}

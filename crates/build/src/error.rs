@@ -1,0 +1,134 @@
+//! Everything that can stop a build or a run, one variant per operation of the foreman's.
+
+use crate::bytecode::BytecodeError;
+use crate::debian::DebianError;
+use crate::deliver::DeliverError;
+use crate::images::ImagesError;
+use crate::lock::LockStepError;
+use crate::native;
+use crate::parts::SettleError;
+use crate::project::ProjectError;
+use crate::project::sources::SourcesTreeError;
+use crate::system::SystemError;
+use crate::uv::FindUvError;
+use crate::wheels::WheelsError;
+use minke_cas::StoreError;
+use minke_python::{PythonVersionError, Target, VersionSpecifiers};
+
+/// The foreman could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The image's name is none.
+    #[error("`{name}`, the image's name, cannot be used")]
+    Tag {
+        /// What was given.
+        name: String,
+        /// Why not.
+        source: minke_oci::ReferenceError,
+    },
+    /// A destination is none.
+    #[error("cannot write the image there")]
+    Destination(#[source] minke_oci::DestinationError),
+    /// The destination cannot take the compression that was asked for.
+    #[error("`{destination}` cannot take layers that are compressed with zstd")]
+    Compression {
+        /// Where to.
+        destination: String,
+    },
+    /// The network's settings cannot be used.
+    #[error("cannot use the network's settings")]
+    Client(#[source] minke_net::ClientError),
+    /// The project cannot be read.
+    #[error("cannot read the project")]
+    Project(#[source] ProjectError),
+    /// The project's files cannot be taken.
+    #[error("cannot take the project's files")]
+    Sources(#[source] SourcesTreeError),
+    /// The Python that was asked for isn't a version.
+    #[error("`python` was set {origin} to something that is no version")]
+    PythonVersion {
+        /// Where it was said.
+        origin: crate::settings::Origin,
+        /// What is wrong.
+        source: PythonVersionError,
+    },
+    /// The suite has another Python than was asked for.
+    #[error("`python` was set {origin} to {wanted}, and Debian {suite} has {has}")]
+    WrongPython {
+        /// Where it was said.
+        origin: crate::settings::Origin,
+        /// What was asked for.
+        wanted: String,
+        /// The suite.
+        suite: String,
+        /// What the suite has.
+        has: String,
+    },
+    /// The project is for other Pythons.
+    #[error("the project's `requires-python` is `{wanted}`, and the image would have {target}")]
+    RequiresPython {
+        /// What the project says.
+        wanted: VersionSpecifiers,
+        /// What the image would have.
+        target: Target,
+    },
+    /// The distribution's packages cannot be chosen.
+    #[error("cannot plan the base image")]
+    Debian(#[source] DebianError),
+    /// The distribution's packages cannot be unpacked.
+    #[error("cannot make the base image")]
+    System(#[source] SystemError),
+    /// The base's interpreter cannot be started.
+    #[error("cannot start the base image's Python")]
+    Interpreter(#[source] minke_exec::LoaderError),
+    /// The interpreter cannot be made available to uv.
+    #[error("cannot write a file for uv")]
+    Wrapper(#[source] std::io::Error),
+    /// uv cannot be had.
+    #[error("cannot find uv")]
+    Uv(#[source] FindUvError),
+    /// What the project needs cannot be pinned.
+    #[error("cannot lock what the project needs")]
+    Lock(#[source] LockStepError),
+    /// A wheel cannot be had or installed.
+    #[error("cannot install what the project needs")]
+    Wheels(#[source] WheelsError),
+    /// A directory of the project's cannot be built into a wheel.
+    #[error("cannot build the project")]
+    Backend(#[source] crate::backend::BackendError),
+    /// Two parts of the image don't go together.
+    #[error("cannot put the image together")]
+    Settle(#[source] SettleError),
+    /// ELF files cannot be read.
+    #[error("cannot see what the image's ELF files need")]
+    Native(#[source] native::NativeError),
+    /// Bytecode cannot be made.
+    #[error("cannot make bytecode")]
+    Bytecode(#[source] BytecodeError),
+    /// A layer cannot be written.
+    #[error("cannot write the layer `{layer}`")]
+    Layer {
+        /// Which one.
+        layer: String,
+        /// What happened.
+        source: minke_oci::LayerError,
+    },
+    /// A port that was asked for is none.
+    #[error("a port that was asked for is none")]
+    Port(#[source] minke_oci::PortError),
+    /// The manifest cannot be written.
+    #[error("cannot write the image")]
+    Image(#[source] minke_oci::ImageError),
+    /// The image cannot be handed over.
+    #[error("the image was built and is in minke's store, but cannot be handed over")]
+    Deliver(#[source] DeliverError),
+    /// The store of images cannot be used.
+    #[error("cannot use minke's images")]
+    Images(#[source] ImagesError),
+    /// An image cannot be run.
+    #[error("cannot run the image")]
+    Run(#[source] crate::run::RunStepError),
+    /// The cache failed.
+    #[error("cannot use the cache")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,267 @@
+//! Where trees meet: who put each path there, and who wins where two want one.
+//!
+//! A [`Part`] is what one owner brings: a distribution package, a wheel, the project, what minke writes
+//! itself. [`settle`] gives every file to exactly one part, so that parts can become segments of layers
+//! without a path twice, and writes down in the [`Ledger`] who asked for what.
+
+use std::collections::BTreeMap;
+
+use minke_cas::{Entry, Epoch, ImagePath, Tree, TreeError};
+
+/// What one owner brings into the image.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its files, where they will lie.
+    pub tree: Tree,
+    /// The time its files carry.
+    pub epoch: Epoch,
+}
+
+/// Who brings files into an image.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Owner {
+    /// A distribution package that the interpreter needs, or that every image has.
+    Base {
+        /// `NAME VERSION`, or what minke writes in place of maintainer scripts.
+        name: String,
+    },
+    /// A distribution package that this project needs.
+    System {
+        /// `NAME VERSION`.
+        name: String,
+    },
+    /// A distribution from a wheel.
+    Distribution {
+        /// Its normalised name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// The size of its wheel in bytes, from which layers are planned.
+        wheel_size: u64,
+    },
+    /// The project itself.
+    Project {
+        /// What the project is called.
+        name: String,
+    },
+    /// What minke writes itself, such as the venv's own files.
+    Minke {
+        /// What it is for.
+        name: String,
+    },
+}
+
+impl Owner {
+    /// Returns the name that messages and layers show.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Base { name } | Self::System { name } | Self::Project { name } | Self::Minke { name } => {
+                name.clone()
+            }
+            Self::Distribution { name, version, .. } => format!("{name} {version}"),
+        }
+    }
+}
+
+/// Who put each path there: a lookup, from which `minke explain` will answer.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    owners: BTreeMap<ImagePath, Vec<usize>>,
+    names: Vec<Owner>,
+}
+
+/// Two distributions brought different files to one path, and the later one's is in the image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Overruled {
+    /// The path.
+    pub path: ImagePath,
+    /// Whose file isn't in the image.
+    pub loser: Owner,
+    /// Whose file is.
+    pub winner: Owner,
+}
+
+/// What to do where two distributions bring different files to one path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strictness {
+    /// The later one wins and a warning says so.
+    LaterWins,
+    /// It is an error.
+    Refuse,
+}
+
+/// The parts don't make one tree.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// Two owners bring different things to one path.
+    #[error("`{path}` comes from {} and, different, from {}", first.name(), second.name())]
+    Conflict {
+        /// The path.
+        path: ImagePath,
+        /// Who brought it first.
+        first: Owner,
+        /// Who brought it then.
+        second: Owner,
+    },
+    /// Two of the extra files want one place.
+    #[error("two of the `files` in [tool.minke] want one place")]
+    Extra(#[source] Box<minke_cas::Conflict>),
+    /// What one brings lies below a file or symlink of another.
+    #[error("what {} brings cannot be placed", owner.name())]
+    Place {
+        /// Who brings it.
+        owner: Owner,
+        /// Where, and what is in the way.
+        source: TreeError,
+    },
+}
+
+/// Parts of which each file belongs to exactly one.
+pub struct Settled {
+    /// The parts in the order they were given, each with the files that are its.
+    pub parts: Vec<Part>,
+    /// All of them together.
+    pub tree: Tree,
+    /// Who wanted what.
+    pub ledger: Ledger,
+    /// Where a later distribution won.
+    pub overruled: Vec<Overruled>,
+}
+
+impl Ledger {
+    /// Returns who brought a path, the one whose file it is first.
+    pub fn owners(&self, path: &ImagePath) -> impl Iterator<Item = &Owner> {
+        self.owners.get(path).into_iter().flatten().map(|&index| &self.names[index])
+    }
+}
+
+/// Gives every file to one part; directories belong to nobody.
+///
+/// Equal files belong to the first part that has them, and the ledger names all.
+///
+/// # Errors
+/// [`SettleError`] if parts other than two distributions disagree, or any with [`Strictness::Refuse`].
+pub fn settle(mut parts: Vec<Part>, strictness: Strictness) -> Result<Settled, SettleError> {
+    let mut tree = Tree::new();
+    let mut ledger = Ledger { owners: BTreeMap::new(), names: parts.iter().map(|part| part.owner.clone()).collect() };
+    let mut overruled = Vec::new();
+    for index in 0..parts.len() {
+        let (earlier, rest) = parts.split_at_mut(index);
+        let part = &mut rest[0];
+        let entries: Vec<_> = part.tree.walk().map(|(path, entry)| (path, own_attributes(entry))).collect();
+        for (path, entry) in entries {
+            match tree.get(&path) {
+                Some(Entry::Directory(_)) | None if matches!(entry, Entry::Directory(_)) => {}
+                Some(there) if *there == entry => {
+                    part.tree.remove(&path);
+                    ledger.owners.entry(path).or_default().push(index);
+                    continue;
+                }
+                Some(_) => {
+                    let first = ledger.owners.get(&path).and_then(|owners| owners.first()).copied();
+                    let loser = overrule(&mut tree, earlier, (&path, first, part), strictness)?;
+                    if let Some(owners) = ledger.owners.get_mut(&path) {
+                        owners.clear();
+                    }
+                    overruled.push(Overruled { path: path.clone(), loser, winner: part.owner.clone() });
+                }
+                None => {}
+            }
+            let is_directory = matches!(entry, Entry::Directory(_));
+            tree.insert(&path, entry).map_err(|source| SettleError::Place { owner: part.owner.clone(), source })?;
+            if !is_directory {
+                ledger.owners.entry(path).or_default().push(index);
+            }
+        }
+    }
+    Ok(Settled { parts, tree, ledger, overruled })
+}
+
+/// A directory without what lies in it, which is placed entry by entry; anything else as it is.
+fn own_attributes(entry: &Entry) -> Entry {
+    match entry {
+        Entry::Directory(directory) => {
+            Entry::Directory(std::sync::Arc::new(minke_cas::Directory::new(directory.mode(), directory.owner())))
+        }
+        entry => entry.clone(),
+    }
+}
+
+/// Takes a path from the earlier part that has it, if the two are distributions that may overrule.
+fn overrule(
+    tree: &mut Tree,
+    earlier: &mut [Part],
+    (path, first, part): (&ImagePath, Option<usize>, &Part),
+    strictness: Strictness,
+) -> Result<Owner, SettleError> {
+    let may_win = |owner: &Owner| matches!(owner, Owner::Distribution { .. } | Owner::Project { .. });
+    let Some(first) = first.map(|index| &mut earlier[index]) else {
+        let source = TreeError::Occupied { path: path.clone() };
+        return Err(SettleError::Place { owner: part.owner.clone(), source });
+    };
+    if strictness == Strictness::Refuse || !may_win(&first.owner) || !may_win(&part.owner) {
+        let (first, second) = (first.owner.clone(), part.owner.clone());
+        return Err(SettleError::Conflict { path: path.clone(), first, second });
+    }
+    first.tree.remove(path);
+    tree.remove(path);
+    Ok(first.owner.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use minke_cas::{Digest, File, Mode};
+
+    use super::*;
+
+    fn part(name: &str, files: &[(&str, &str)]) -> Part {
+        let owner = Owner::Distribution { name: name.to_owned(), version: "1".to_owned(), wheel_size: 0 };
+        let mut tree = Tree::new();
+        for (path, content) in files {
+            let file = File::new(Digest::of(content.as_bytes()), content.len() as u64, Mode::REGULAR);
+            tree.insert(&path.parse().unwrap(), file.into()).unwrap();
+        }
+        Part { owner, tree, epoch: Epoch::FIXED }
+    }
+
+    fn names<'ledger>(owners: impl Iterator<Item = &'ledger Owner>) -> Vec<String> {
+        owners.map(Owner::name).collect()
+    }
+
+    #[test]
+    fn equal_files_belong_to_both_and_lie_in_the_first() {
+        let parts = vec![part("a", &[("/x", "same")]), part("b", &[("/x", "same"), ("/y", "")])];
+        let settled = settle(parts, Strictness::Refuse).unwrap();
+        assert_eq!(names(settled.ledger.owners(&"/x".parse().unwrap())), ["a 1", "b 1"]);
+        assert_eq!(settled.parts[0].tree, part("a", &[("/x", "same")]).tree);
+        assert_eq!(settled.parts[1].tree, part("b", &[("/y", "")]).tree);
+        assert!(settled.overruled.is_empty());
+    }
+
+    #[test]
+    fn of_two_different_files_the_later_wins_and_both_are_named() {
+        let parts = vec![part("a", &[("/x", "one")]), part("b", &[("/x", "two")])];
+        let settled = settle(parts, Strictness::LaterWins).unwrap();
+        assert_eq!(settled.tree, part("b", &[("/x", "two")]).tree);
+        assert!(settled.parts[0].tree.is_empty());
+        assert_eq!(names(settled.ledger.owners(&"/x".parse().unwrap())), ["b 1"]);
+        let [overruled] = &settled.overruled[..] else { panic!("one path is in question") };
+        assert_eq!((overruled.loser.name(), overruled.winner.name()), ("a 1".to_owned(), "b 1".to_owned()));
+    }
+
+    #[test]
+    fn two_different_files_are_refused_where_that_was_asked_for() {
+        let parts = vec![part("a", &[("/x", "one")]), part("b", &[("/x", "two")])];
+        let error = settle(parts, Strictness::Refuse).err().unwrap();
+        assert_eq!(error.to_string(), "`/x` comes from a 1 and, different, from b 1");
+    }
+
+    #[test]
+    fn a_wheel_never_overrules_the_system() {
+        let system = Part { owner: Owner::Base { name: "libc6 2".to_owned() }, ..part("", &[("/x", "one")]) };
+        let error = settle(vec![system, part("b", &[("/x", "two")])], Strictness::LaterWins).err().unwrap();
+        assert_eq!(error.to_string(), "`/x` comes from libc6 2 and, different, from b 1");
+    }
+}

@@ -1,0 +1,463 @@
+//! From a project directory to an image, hop by hop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use minke_cas::{Epoch, ImagePath, Meter, Ownership, Store, Tree};
+use minke_distro::{Arch as DebArch, ClosureOptions, PackageName as DebName, setup};
+use minke_elf::Machine;
+use minke_exec::Interpreter;
+use minke_net::Client;
+use minke_oci::{Compression, Destination, Image, Reference};
+use minke_python::{Arch, Libc, Platform, PythonVersion, Target, Venv};
+
+use crate::bytecode::Compiler;
+use crate::debian::{self, Debian, Pick};
+use crate::entry::{self, Clues};
+use crate::error::BuildError;
+use crate::event::{Event, Hop, Reporter, Unit};
+use crate::layers::{self, Cut};
+use crate::native::{self, Facted};
+use crate::parts::{Owner, Part, Settled, Strictness, settle};
+use crate::project::Project;
+use crate::project::ignore::Purpose;
+use crate::project::sources::{LeftOut, Sources};
+use crate::request::{Built, BuiltLayer, Entry, Request};
+use crate::settings::{LayerPolicy, Origin, Packing};
+use crate::system::{self, Package};
+use crate::wheels::{self, Belongs, Wheel};
+use crate::{backend, config, deliver, epoch, lock, outside, uv};
+
+/// Builds an image, names it in the store, and hands it over to where it was asked for.
+///
+/// # Errors
+/// [`BuildError`], one variant for each hop; an image that cannot be handed over is in the store all the same.
+pub fn build(request: &Request, store: &Store, reporter: &Reporter) -> Result<Built, BuildError> {
+    let client = outside::client(&request.host).map_err(BuildError::Client)?;
+    let foreman = Foreman { request, store, reporter, client, timings: Mutex::default() };
+    let wanted = foreman.wanted()?;
+    let base = foreman.base()?;
+    let project = foreman.project(&base.target)?;
+    let name = foreman.name(&project)?;
+    let wheels = foreman.wheels(&project, &base)?;
+    let mut gathered = foreman.gather(&project, &base, wheels)?;
+    let entry = foreman.entry(&project, &base, &gathered);
+    let settled = foreman.settle(std::mem::take(&mut gathered.parts))?;
+    let parts = foreman.compile(&base, settled.parts)?;
+    let (layers, lines) = foreman.layers(parts, &settled.tree)?;
+    let image = foreman.image(&layers, &entry, gathered.epoch)?;
+    foreman.deliver(&image, &name, &wanted)?;
+    Ok(Built {
+        name: name.tagged(),
+        digest: image.manifest,
+        layers: lines,
+        entry,
+        left_out: gathered.left_out,
+        timings: foreman.timings.into_inner().expect("no thread panics with this lock"),
+        outputs: request.outputs.clone(),
+    })
+}
+
+/// One build: what was asked for, and whom to call.
+struct Foreman<'request> {
+    request: &'request Request,
+    store: &'request Store,
+    reporter: &'request Reporter,
+    client: Client,
+    timings: Mutex<Vec<(Hop, Duration)>>,
+}
+
+/// The base: an interpreter and what it needs, from the distribution's packages.
+struct Base {
+    debian: Debian,
+    target: Target,
+    venv: Venv,
+    picks: Vec<Pick>,
+    parts: Vec<Part>,
+    /// All of the parts together.
+    tree: Tree,
+    compiler: Compiler,
+    room: PathBuf,
+}
+
+/// Everything that goes into the image, before it is settled who owns what.
+struct Gathered {
+    parts: Vec<Part>,
+    epoch: Epoch,
+    left_out: BTreeMap<String, LeftOut>,
+    scripts: Vec<String>,
+    app: Tree,
+    import_root: ImagePath,
+}
+
+impl Foreman<'_> {
+    /// Runs a hop: says that it begins and ends, and how long it took.
+    fn hop<T>(&self, hop: Hop, unit: Unit, work: impl FnOnce(&Meter) -> Result<T, BuildError>) -> Result<T, BuildError> {
+        let (meter, began) = (Arc::new(Meter::default()), Instant::now());
+        self.reporter.say(Event::Started { hop, unit, meter: Arc::clone(&meter) });
+        let result = work(&meter)?;
+        let took = began.elapsed();
+        self.reporter.say(Event::Finished { hop, took });
+        self.timings.lock().expect("no thread panics with this lock").push((hop, took));
+        Ok(result)
+    }
+
+    /// Checks what can be checked before any work is done.
+    fn wanted(&self) -> Result<Vec<Destination>, BuildError> {
+        if let Some(tag) = &self.request.tag {
+            parse_name(tag)?;
+        }
+        let parsed: Result<Vec<Destination>, _> = self.request.outputs.iter().map(|text| text.parse()).collect();
+        let wanted = parsed.map_err(BuildError::Destination)?;
+        let for_docker = |wanted: &&Destination| {
+            matches!(wanted, Destination::DockerArchive { .. } | Destination::DockerDaemon { .. })
+        };
+        match wanted.iter().position(|destination| for_docker(&destination)) {
+            Some(index) if self.compression() == Compression::Zstd => {
+                Err(BuildError::Compression { destination: self.request.outputs[index].clone() })
+            }
+            _ => Ok(wanted),
+        }
+    }
+
+    fn base(&self) -> Result<Base, BuildError> {
+        let debian = self.hop(Hop::Plan, Unit::Pieces, |_| {
+            let wishes = (&self.request.settings, &self.request.host);
+            Debian::open(&self.client, wishes, DebArch::Amd64, self.reporter).map_err(BuildError::Debian)
+        })?;
+        let facts = debian.facts(&self.client, self.store).map_err(BuildError::Debian)?;
+        let target = self.target(&facts)?;
+        let picks = self.choose(&debian, &target, BTreeSet::new())?;
+        let packages = self.fetch_packages(&debian, &picks)?;
+        let mut parts = system::parts(&packages, |name| Owner::Base { name });
+        let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
+        let owner = Owner::Base { name: "what maintainer scripts would have done".to_owned() };
+        let setup = system::setup_part(self.store, &joined, &packages, (owner, self.reporter));
+        parts.push(setup.map_err(BuildError::System)?);
+        let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
+        let venv = venv(&target);
+        let room = self.store.room(&tree, Ownership::Caller)?;
+        let interpreter = Interpreter::in_room(&room, &venv.interpreter).map_err(BuildError::Interpreter)?;
+        let program = tree.resolve_file(&venv.interpreter).expect("an interpreter that starts is there").content;
+        let library = format!("/usr/lib/python{}", target.python.short());
+        let roots = [library.as_str(), "/usr/lib/python3", config::HOME].map(|root| root.parse().expect("a path"));
+        let compiler = Compiler { interpreter, program, roots: roots.to_vec() };
+        Ok(Base { debian, target, venv, picks, parts, tree, compiler, room })
+    }
+
+    fn target(&self, facts: &debian::SuiteFacts) -> Result<Target, BuildError> {
+        let default = Origin::Default;
+        let parse = |text: &str, origin: &Origin| {
+            let parsed: Result<PythonVersion, _> = text.parse();
+            parsed.map_err(|source| BuildError::PythonVersion { origin: origin.clone(), source })
+        };
+        let python = parse(&facts.python, &default)?;
+        if let Some(said) = &self.request.settings.python {
+            let wanted = parse(&said.value, &said.origin)?;
+            let patch_fits = wanted.patch.is_none() || wanted.patch == python.patch;
+            if (wanted.major, wanted.minor) != (python.major, python.minor) || !patch_fits {
+                return Err(BuildError::WrongPython {
+                    origin: said.origin.clone(),
+                    wanted: said.value.clone(),
+                    suite: self.suite().to_owned(),
+                    has: facts.python.clone(),
+                });
+            }
+        }
+        let (major, minor) = facts.glibc.split_once('.').unwrap_or((facts.glibc.as_str(), "0"));
+        let libc = Libc::Glibc { major: major.parse().unwrap_or(2), minor: minor.parse().unwrap_or(0) };
+        Ok(Target { python, platform: Platform { arch: Arch::X86_64, libc } })
+    }
+
+    fn suite(&self) -> &str {
+        self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str())
+    }
+
+    fn choose(&self, debian: &Debian, target: &Target, more: BTreeSet<DebName>) -> Result<Vec<Pick>, BuildError> {
+        let mut roots = setup::base_roots(target.python.minor.into());
+        roots.extend(more);
+        let options = ClosureOptions { left_out: setup::left_out() };
+        debian.choose((&self.client, self.store), &roots, &options).map_err(BuildError::Debian)
+    }
+
+    fn fetch_packages(&self, debian: &Debian, picks: &[Pick]) -> Result<Vec<Package>, BuildError> {
+        self.hop(Hop::Fetch, Unit::Bytes, |meter| {
+            let outside = (&self.client, self.store, meter);
+            system::unpack_all(outside, debian, picks).map_err(BuildError::System)
+        })
+    }
+
+    fn project(&self, target: &Target) -> Result<Project, BuildError> {
+        let project = self.hop(Hop::Project, Unit::Pieces, |_| {
+            Project::read(&self.request.project, &target.to_string()).map_err(BuildError::Project)
+        })?;
+        let declared = project.pyproject.as_ref().and_then(|pyproject| pyproject.project.as_ref());
+        match declared.and_then(|declared| declared.requires_python.as_ref()) {
+            Some(wanted) if !wanted.contains(&target.python.full()) => {
+                Err(BuildError::RequiresPython { wanted: wanted.clone(), target: *target })
+            }
+            _ => Ok(project),
+        }
+    }
+
+    fn name(&self, project: &Project) -> Result<Reference, BuildError> {
+        parse_name(self.request.tag.as_deref().unwrap_or(&project.name()))
+    }
+
+    /// Locks, fetches or builds every wheel.
+    fn wheels(&self, project: &Project, base: &Base) -> Result<Vec<Wheel>, BuildError> {
+        let scratch = self.store.scratch()?;
+        let python = base.compiler.interpreter.write_wrapper(scratch.path()).map_err(BuildError::Wrapper)?;
+        let find_uv = || uv::find(&self.client, self.store, &self.request.host, self.reporter);
+        let settings = &self.request.settings;
+        let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
+            let policy = (settings, self.request.locks);
+            lock::distributions(project, policy, &base.target, (find_uv, &python), self.reporter)
+                .map_err(BuildError::Lock)
+        })?;
+        let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
+        let sorted = wheels::sort(self.store, distributions, &base.target, (&project.root, &find_links));
+        let mut needs = sorted.map_err(BuildError::Wheels)?;
+        let here = |path: &PathBuf| path.as_os_str() == "." || path.as_os_str().is_empty();
+        if project.is_package() && !needs.directories.iter().any(here) {
+            needs.directories.push(PathBuf::from("."));
+        }
+        if needs.directories.is_empty() {
+            return Ok(needs.wheels);
+        }
+        let built = self.hop(Hop::Wheels, Unit::Pieces, |meter| {
+            let workshop = backend::Workshop {
+                store: self.store,
+                client: &self.client,
+                reporter: self.reporter,
+                base: &base.tree,
+                room: &base.room,
+                interpreter: &base.compiler.interpreter,
+                target: &base.target,
+                project,
+                ignore: &settings.ignore,
+                epoch: epoch::of_project(&self.request.host, &project.root),
+            };
+            let uv = || find_uv().map_err(backend::BackendError::Uv);
+            workshop.build_all(&needs.directories, (uv, &python), meter).map_err(BuildError::Backend)
+        })?;
+        needs.wheels.extend(built);
+        Ok(needs.wheels)
+    }
+
+    /// Unpacks wheels, adds what they ask of the system, and the project's own files.
+    fn gather(&self, project: &Project, base: &Base, wheels: Vec<Wheel>) -> Result<Gathered, BuildError> {
+        let installed = self.hop(Hop::Unpack, Unit::Bytes, |meter| {
+            let outside = (&self.client, self.store, meter);
+            wheels::install_all(outside, &wheels, &base.target, &base.venv).map_err(BuildError::Wheels)
+        })?;
+        let epoch = epoch::of_project(&self.request.host, &project.root);
+        let mut later = vec![Part {
+            owner: Owner::Minke { name: "the virtual environment".to_owned() },
+            tree: base.venv.skeleton(self.store)?,
+            epoch: Epoch::FIXED,
+        }];
+        let mut scripts = Vec::new();
+        for (wheel, installed) in wheels.iter().zip(installed) {
+            let (owner, epoch) = match wheel.part {
+                Belongs::Project => (Owner::Project { name: installed.name.to_string() }, epoch),
+                Belongs::Others => {
+                    let (name, version) = (installed.name.to_string(), installed.version.to_string());
+                    (Owner::Distribution { name, version, wheel_size: wheel.size }, Epoch::FIXED)
+                }
+            };
+            if project.is_package() && installed.name.to_string() == project.name() {
+                scripts = installed.console_scripts.iter().cloned().collect();
+            }
+            later.push(Part { owner, tree: installed.tree, epoch });
+        }
+        let (app, left_out) = self.app(project)?;
+        let import_root = if project.is_package() {
+            base.venv.site_packages()
+        } else {
+            later.push(Part { owner: Owner::Project { name: project.name() }, tree: app, epoch });
+            config::HOME.parse().expect("a path")
+        };
+        let files = self.extra_files(project)?;
+        later.push(Part { owner: Owner::Project { name: "`files` in [tool.minke]".to_owned() }, tree: files, epoch });
+        let (app, parts) = self.with_system(base, later)?;
+        Ok(Gathered { parts, epoch, left_out, scripts, app, import_root })
+    }
+
+    fn app(&self, project: &Project) -> Result<(Tree, BTreeMap<String, LeftOut>), BuildError> {
+        let purpose = if project.is_package() { Purpose::Build } else { Purpose::Application };
+        let read = |error| BuildError::Sources(crate::project::sources::SourcesTreeError::Read(error));
+        let sources = Sources::scan(&project.root, &self.request.settings.ignore, purpose).map_err(read)?;
+        let home: ImagePath = config::HOME.parse().expect("a path");
+        let left_out = sources.left_out.iter().map(|(reason, sum)| ((*reason).to_owned(), *sum)).collect();
+        let tree = match purpose {
+            Purpose::Application => sources.tree(self.store, &home).map_err(BuildError::Sources)?,
+            Purpose::Build => Tree::new(),
+        };
+        Ok((tree, left_out))
+    }
+
+    fn extra_files(&self, project: &Project) -> Result<Tree, BuildError> {
+        let mut all = Tree::new();
+        for (at, from) in &self.request.settings.files {
+            let tree = Sources::extra(&project.root.join(from), at, self.store).map_err(BuildError::Sources)?;
+            all = all.join(&tree).map_err(|conflict| BuildError::Settle(crate::parts::SettleError::Extra(conflict)))?;
+        }
+        Ok(all)
+    }
+
+    /// Adds the distribution packages that the parts' ELF files and the settings ask for; returns the
+    /// project's tree and all parts, the base's first.
+    fn with_system(&self, base: &Base, later: Vec<Part>) -> Result<(Tree, Vec<Part>), BuildError> {
+        let all: Vec<Part> = base.parts.iter().chain(&later).cloned().collect();
+        let Settled { tree, .. } = settle(all, Strictness::LaterWins).map_err(BuildError::Settle)?;
+        let read = |error| BuildError::Native(native::NativeError::Store(error));
+        let mut asking = Facted::new();
+        for part in &later {
+            asking.extend(native::facts(self.store, &part.tree).map_err(read)?);
+        }
+        let mut facted = native::facts(self.store, &base.tree).map_err(read)?;
+        facted.extend(asking.clone());
+        let asked = native::asked(&tree, &facted, &asking, Machine::Amd64);
+        for line in native::unmet_lines(&asked.unmet) {
+            self.reporter.warn(line);
+        }
+        let mut more = BTreeSet::new();
+        for name in &self.request.settings.system_packages {
+            more.insert(debian::named::<DebName>(name, &Origin::File("the settings".into()), "package").map_err(BuildError::Debian)?);
+        }
+        more.extend(asked.packages.keys().map(|name| name.parse::<DebName>().expect("a table's package is a name")));
+        let picks = self.choose(&base.debian, &base.target, more)?;
+        let picks: Vec<_> = picks.into_iter().filter(|pick| !base.picks.iter().any(|there| there.name == pick.name)).collect();
+        let packages = self.fetch_packages(&base.debian, &picks)?;
+        let mut parts = base.parts.clone();
+        parts.extend(system::parts(&packages, |name| Owner::System { name }));
+        let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
+        if !packages.is_empty() {
+            let owner = Owner::System { name: "what maintainer scripts would have done".to_owned() };
+            let setup = system::setup_part(self.store, &joined, &packages, (owner, self.reporter));
+            parts.push(setup.map_err(BuildError::System)?);
+        }
+        let system_facts = native::facts(self.store, &joined).map_err(read)?;
+        let cache = native::loader_cache(self.store, &joined, &system_facts, Machine::Amd64);
+        parts.push(cache.map_err(BuildError::Native)?);
+        let app = later.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
+        let app = app.fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree));
+        parts.extend(later);
+        Ok((app, parts))
+    }
+
+    fn entry(&self, project: &Project, _base: &Base, gathered: &Gathered) -> Entry {
+        let module = project.name().replace('-', "_");
+        let clues = Clues {
+            scripts: &gathered.scripts,
+            procfile: project.procfile.as_deref(),
+            app: &gathered.app,
+            import_root: &gathered.import_root,
+            module: &module,
+        };
+        entry::decide(&self.request.settings, &clues)
+    }
+
+    fn settle(&self, parts: Vec<Part>) -> Result<Settled, BuildError> {
+        let strict = self.request.settings.strict.as_ref().is_some_and(|said| said.value);
+        let strictness = if strict { Strictness::Refuse } else { Strictness::LaterWins };
+        let settled = settle(parts, strictness).map_err(BuildError::Settle)?;
+        for overruled in &settled.overruled {
+            let (loser, winner) = (overruled.loser.name(), overruled.winner.name());
+            self.reporter.warn(format!("`{}` of {loser} is replaced by that of {winner}", overruled.path));
+        }
+        Ok(settled)
+    }
+
+    /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
+    fn compile(&self, base: &Base, parts: Vec<Part>) -> Result<Vec<Part>, BuildError> {
+        self.hop(Hop::Bytecode, Unit::Pieces, |meter| {
+            meter.expect(parts.len() as u64);
+            let work = |part: &Part| -> Result<Part, BuildError> {
+                let tree = base.compiler.compile(self.store, part).map_err(BuildError::Bytecode)?;
+                let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
+                let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
+                minke_oci::compress_segment(self.store, &segment(&part), self.compression()).map_err(layer)?;
+                meter.advance(1);
+                Ok(part)
+            };
+            let size = |part: &Part| part.tree.files().map(|(_, file)| file.size).sum::<u64>();
+            crate::fetch::in_parallel(self.request.host.jobs, &parts, size, work)
+        })
+    }
+
+    fn layers(
+        &self,
+        parts: Vec<Part>,
+        whole: &Tree,
+    ) -> Result<(Vec<minke_oci::Layer>, Vec<BuiltLayer>), BuildError> {
+        let policy = self.request.settings.layers.as_ref().map_or(LayerPolicy::default(), |said| said.value);
+        let cuts = layers::cut(parts, policy);
+        self.hop(Hop::Layers, Unit::Bytes, |meter| {
+            let write = |cut: &Cut| {
+                let directories = layers::directories(cut, whole);
+                let segments = cut.parts.iter().map(segment).collect();
+                let spec = minke_oci::LayerSpec { name: cut.name.clone(), segments, directories };
+                let failed = |source| BuildError::Layer { layer: cut.name.clone(), source };
+                minke_oci::write_layer(self.store, &spec, self.compression(), meter).map_err(failed)
+            };
+            let size = |cut: &Cut| cut.parts.iter().flat_map(|part| part.tree.files()).map(|(_, file)| file.size).sum();
+            let layers = crate::fetch::in_parallel(self.request.host.jobs, &cuts, size, write)?;
+            let lines = layers.iter().map(line).collect();
+            Ok((layers, lines))
+        })
+    }
+
+    fn image(&self, layers: &[minke_oci::Layer], entry: &Entry, created: Epoch) -> Result<Image, BuildError> {
+        let settings = &self.request.settings;
+        let config = config::config(settings, entry, "amd64", created).map_err(BuildError::Port)?;
+        minke_oci::write_image(self.store, layers, &config, settings.annotations.clone()).map_err(BuildError::Image)
+    }
+
+    fn deliver(&self, image: &Image, name: &Reference, wanted: &[Destination]) -> Result<(), BuildError> {
+        minke_oci::images::set(self.store, name, &image.manifest)?;
+        self.hop(Hop::Deliver, Unit::Pieces, |_| {
+            self.request.outputs.iter().zip(wanted).try_for_each(|(text, destination)| {
+                deliver::deliver(self.store, (image, name), (text, destination), &self.request.host)
+                    .map_err(BuildError::Deliver)
+            })
+        })
+    }
+
+    fn compression(&self) -> Compression {
+        match self.request.settings.compression.as_ref().map_or(Packing::default(), |said| said.value) {
+            Packing::Gzip => Compression::Gzip,
+            Packing::Zstd => Compression::Zstd,
+            Packing::None => Compression::None,
+        }
+    }
+}
+
+fn parse_name(name: &str) -> Result<Reference, BuildError> {
+    name.parse().map_err(|source| BuildError::Tag { name: name.to_owned(), source })
+}
+
+fn venv(target: &Target) -> Venv {
+    Venv {
+        root: format!("{}/.venv", config::HOME).parse().expect("a path"),
+        python: target.python,
+        interpreter: format!("/usr/bin/python{}", target.python.short()).parse().expect("a path"),
+    }
+}
+
+fn segment(part: &Part) -> minke_oci::Segment {
+    minke_oci::Segment { name: part.owner.name(), tree: part.tree.clone(), epoch: part.epoch }
+}
+
+fn line(layer: &minke_oci::Layer) -> BuiltLayer {
+    BuiltLayer {
+        name: layer.name.clone(),
+        digest: layer.descriptor.digest,
+        size: layer.tar_size,
+        compressed_size: layer.descriptor.size,
+        entries: layer.entries,
+    }
+}

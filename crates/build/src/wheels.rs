@@ -1,0 +1,265 @@
+//! From pinned distributions to installed trees: each wheel is fetched, checked and unpacked once.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use minke_cas::{Digest, Meter, Store, StoreError};
+use minke_net::{Client, FetchError};
+use minke_python::{
+    Distribution, Installed, Location, NameError, Origin, PackageName, Provenance, Target, Venv, WheelError,
+    WheelFile, WheelFileName, WheelFileNameError,
+};
+use serde::Serialize;
+
+use crate::fetch::{Errand, fetch_each};
+
+/// A wheel that is in the store or can be fetched into it.
+#[derive(Clone, Debug)]
+pub struct Wheel {
+    /// What it is called.
+    pub name: WheelFileName,
+    /// The sha256 of its bytes.
+    pub digest: Digest,
+    /// How long it is, in bytes, where that is known.
+    pub size: u64,
+    /// Where to fetch it, where it isn't in the store.
+    pub source: Option<minke_cas::Source>,
+    /// How it came to be wanted.
+    pub provenance: Provenance,
+    /// Whether it is the project's own.
+    pub part: Belongs,
+}
+
+/// Whose a wheel is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Belongs {
+    /// The user's: the project, a member of its workspace, a directory beside it.
+    Project,
+    /// Somebody else's.
+    Others,
+}
+
+/// A wheel cannot be had or installed.
+#[derive(Debug, thiserror::Error)]
+pub enum WheelsError {
+    /// Only a source distribution fits.
+    #[error("`{name}` has no wheel for {target}, only the source distribution {sdist}{}", offers(offered))]
+    SourceOnly {
+        /// The distribution.
+        name: PackageName,
+        /// For whom a wheel was wanted.
+        target: Target,
+        /// The source distribution's file name.
+        sdist: String,
+        /// The wheels that there are and that don't fit.
+        offered: Vec<WheelFileName>,
+    },
+    /// A wheel's bytes cannot be fetched.
+    #[error("cannot fetch {name} for {target}")]
+    Fetch {
+        /// The wheel.
+        name: WheelFileName,
+        /// For whom it was wanted.
+        target: Target,
+        /// What happened.
+        source: FetchError,
+    },
+    /// A wheel on this machine cannot be read.
+    #[error("cannot read the wheel `{}`", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A wheel on this machine isn't the one that was locked.
+    #[error("the wheel `{}` is not the one in the lock", path.display())]
+    Changed {
+        /// Which.
+        path: PathBuf,
+        /// What was expected and found.
+        source: StoreError,
+    },
+    /// A file that should be a wheel has another name.
+    #[error("`{}` is not a wheel's name", path.display())]
+    Name {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: WheelFileNameError,
+    },
+    /// A wheel is broken or hostile.
+    #[error("cannot install a wheel")]
+    Install(#[source] WheelError),
+    /// A distribution's name in a directory is none.
+    #[error("cannot read a distribution's name")]
+    Distribution(#[source] NameError),
+    /// The cache failed.
+    #[error("cannot keep a wheel")]
+    Store(#[from] StoreError),
+}
+
+fn offers(offered: &[WheelFileName]) -> String {
+    if offered.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = offered.iter().map(ToString::to_string).collect();
+    format!("; its wheels are {}", names.join(", "))
+}
+
+/// What a project needs, sorted by where its wheel comes from.
+#[derive(Default, Debug)]
+pub struct Needs {
+    /// What has a wheel.
+    pub wheels: Vec<Wheel>,
+    /// Directories of the user's that are to be built, relative to the project or absolute, in lock order.
+    pub directories: Vec<PathBuf>,
+}
+
+/// Sorts distributions, and finds local wheels for those that have only sources.
+///
+/// # Errors
+/// [`WheelsError::SourceOnly`] names the one that has no wheel; those of reading local wheels.
+pub fn sort(
+    store: &Store,
+    distributions: Vec<Distribution>,
+    target: &Target,
+    (root, find_links): (&Path, &[PathBuf]),
+) -> Result<Needs, WheelsError> {
+    let mut needs = Needs::default();
+    for distribution in distributions {
+        let request = minke_python::Request::Dependency;
+        let provenance = Provenance { direct_url: distribution.direct_url.clone(), request };
+        match distribution.origin {
+            Origin::Wheel { file_name, location: Location::Remote(source) } => needs.wheels.push(Wheel {
+                name: file_name,
+                digest: source.digest,
+                size: source.size.unwrap_or_default(),
+                source: Some(source),
+                provenance,
+                part: Belongs::Others,
+            }),
+            Origin::Wheel { location: Location::Local(path, digest), .. } => {
+                needs.wheels.push(local(store, &root.join(path), digest, provenance)?);
+            }
+            Origin::Directory { path, subdirectory, .. } => {
+                needs.directories.push(subdirectory.map_or_else(|| path.clone().into(), |below| Path::new(&path).join(below)));
+            }
+            Origin::Sdist { file_name, offered, .. } => {
+                let (name, version) = (distribution.name, distribution.version);
+                let found = find_local(&name, version.as_ref(), target, find_links)?;
+                let Some(path) = found else {
+                    return Err(WheelsError::SourceOnly { name, target: *target, sdist: file_name, offered });
+                };
+                needs.wheels.push(local(store, &path, None, provenance)?);
+            }
+            Origin::Archive { file_name, .. } => {
+                let (name, target) = (distribution.name, *target);
+                return Err(WheelsError::SourceOnly { name, target, sdist: file_name, offered: Vec::new() });
+            }
+            Origin::Vcs { vcs, commit, .. } => {
+                let (name, target, sdist) = (distribution.name, *target, format!("{vcs} commit {commit}"));
+                return Err(WheelsError::SourceOnly { name, target, sdist, offered: Vec::new() });
+            }
+        }
+    }
+    Ok(needs)
+}
+
+/// Takes a wheel on this machine into the store.
+///
+/// # Errors
+/// [`WheelsError::Changed`] if the lock says another digest; those of reading it.
+pub fn local(
+    store: &Store,
+    path: &Path,
+    expected: Option<Digest>,
+    provenance: Provenance,
+) -> Result<Wheel, WheelsError> {
+    let read = |source| WheelsError::Read { path: path.to_owned(), source };
+    let bytes = fs::read(path).map_err(read)?;
+    let digest = Digest::of(&bytes);
+    if let Some(expected) = expected.filter(|expected| *expected != digest) {
+        let source = StoreError::Mismatch { expected, actual: digest, size: bytes.len() as u64 };
+        return Err(WheelsError::Changed { path: path.to_owned(), source });
+    }
+    store.put(&bytes)?;
+    Ok(Wheel {
+        name: wheel_name(path)?,
+        digest,
+        size: bytes.len() as u64,
+        source: None,
+        provenance,
+        part: Belongs::Others,
+    })
+}
+
+fn wheel_name(path: &Path) -> Result<WheelFileName, WheelsError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.parse().map_err(|source| WheelsError::Name { path: path.to_owned(), source })
+}
+
+/// Finds the wheel of a distribution that fits best in directories of wheels.
+fn find_local(
+    name: &PackageName,
+    version: Option<&minke_python::Version>,
+    target: &Target,
+    directories: &[PathBuf],
+) -> Result<Option<PathBuf>, WheelsError> {
+    let tags = target.tags();
+    let mut found = Vec::new();
+    for directory in directories {
+        let read = |source| WheelsError::Read { path: directory.clone(), source };
+        for entry in fs::read_dir(directory).map_err(read)? {
+            let path = entry.map_err(read)?.path();
+            if path.extension().is_none_or(|extension| extension != "whl") {
+                continue;
+            }
+            let wheel = wheel_name(&path)?;
+            let wanted = wheel.name() == name && version.is_none_or(|version| wheel.version() == version);
+            if let Some(rank) = tags.rank(&wheel).filter(|_| wanted) {
+                found.push((rank, path));
+            }
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().next().map(|(_, path)| path))
+}
+
+#[derive(Serialize)]
+struct Key<'key> {
+    wheel: Digest,
+    name: String,
+    venv: &'key Venv,
+    provenance: &'key Provenance,
+}
+
+/// Fetches and unpacks wheels, each as soon as it is there; the results are in the order of the wheels.
+///
+/// # Errors
+/// [`WheelsError`] names the wheel.
+pub fn install_all(
+    (client, store, meter): (&Client, &Store, &Meter),
+    wheels: &[Wheel],
+    target: &Target,
+    venv: &Venv,
+) -> Result<Vec<Installed>, WheelsError> {
+    let errands = wheels
+        .iter()
+        .map(|wheel| Errand { source: wheel.source.clone().filter(|source| !store.has(&source.digest)), subject: wheel })
+        .collect();
+    let failed =
+        |wheel: &&Wheel, source| WheelsError::Fetch { name: wheel.name.clone(), target: *target, source };
+    fetch_each(client, (store, meter), errands, failed, |wheel| install(store, wheel, venv))
+}
+
+fn install(store: &Store, wheel: &Wheel, venv: &Venv) -> Result<Installed, WheelsError> {
+    let Wheel { name, digest, provenance, size: _, source: _, part: _ } = wheel;
+    let key = Key { wheel: *digest, name: name.to_string(), venv, provenance };
+    store.memo("wheel-1", &key, || {
+        let reader = io::BufReader::new(store.open_blob(digest)?);
+        let wheel = WheelFile { reader, name: name.clone(), digest: *digest };
+        minke_python::install(store, wheel, venv, provenance).map_err(WheelsError::Install)
+    })
+}
