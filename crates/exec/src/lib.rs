@@ -4,14 +4,25 @@
 //! process's environment: what a child shall see, its caller says.
 
 mod bytecode;
+mod container;
+mod furnish;
+mod git;
 mod interpreter;
 mod loader;
+mod pip;
 mod process;
+mod refusal;
+mod sandbox;
+mod terminal;
 mod uv;
 
 pub use bytecode::{CompileError, Compiled, Isolation};
+pub use container::{Access, Bind, Container, Exit, Network, RootAccess, RunError, Terminal, User};
+pub use git::clean_commit_time;
 pub use interpreter::Interpreter;
 pub use loader::LoaderError;
+pub use pip::{PipError, pip_download};
+pub use refusal::{Refusal, Unavailable};
 pub use uv::{
     Answer, Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc, Machine, Uv, UvError,
 };

@@ -3,27 +3,30 @@
 mod common;
 
 use std::process::Command;
+use std::sync::Arc;
 
-use common::{path, python, python_tree};
+use common::{Base, base, path};
 use minke_cas::{Digest, File, ImagePath, Mode, Ownership, PackId, Store, Tree};
 use minke_exec::{CompileError, Interpreter, Isolation};
 
 struct Workshop {
-    _directory: tempfile::TempDir,
-    store: Store,
-    tree: Tree,
-    python: ImagePath,
+    base: Arc<Base>,
     interpreter: Interpreter,
 }
 
+impl std::ops::Deref for Workshop {
+    type Target = Base;
+
+    fn deref(&self) -> &Base {
+        &self.base
+    }
+}
+
 fn workshop() -> Option<Workshop> {
-    let python = python()?;
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
-    let tree = python_tree(&store, &python);
-    let room = store.room(&tree, Ownership::Caller).unwrap();
-    let interpreter = Interpreter::in_room(&room, &python).unwrap();
-    Some(Workshop { _directory: directory, store, tree, python, interpreter })
+    let base = base()?;
+    let room = base.store.room(&base.tree, Ownership::Caller).unwrap();
+    let interpreter = Interpreter::in_room(&room, &base.python).unwrap();
+    Some(Workshop { base, interpreter })
 }
 
 fn sources(store: &Store, texts: &[(&str, &[u8])]) -> Vec<(ImagePath, File)> {
@@ -46,7 +49,10 @@ fn the_bytes_are_those_of_py_compile() {
         .map(|(path, file)| (path, file.clone()))
         .take(60)
         .collect();
-    let ours = shop.interpreter.compile(&shop.store, pack("ours"), &library, Isolation::OneProcess).unwrap();
+    let ours = shop
+        .interpreter
+        .compile(&shop.store, pack("the_bytes_ar-ours"), &library, Isolation::OneProcess)
+        .unwrap();
 
     let room = shop.store.room(&shop.tree, Ownership::Caller).unwrap();
     let made = tempfile::tempdir().unwrap();
@@ -79,8 +85,10 @@ fn the_bytes_are_those_of_py_compile() {
     assert_eq!(digests, compiled);
 
     library.reverse();
-    let reversed =
-        shop.interpreter.compile(&shop.store, pack("rev"), &library, Isolation::OneProcess).unwrap();
+    let reversed = shop
+        .interpreter
+        .compile(&shop.store, pack("the_bytes_ar-rev"), &library, Isolation::OneProcess)
+        .unwrap();
     assert_eq!(ours, reversed);
     let bytes = shop.store.read_file(reversed.tree.files().next().unwrap().1).unwrap();
     assert_eq!(&bytes[4..8], [1, 0, 0, 0], "hash-based, unchecked");
@@ -98,7 +106,7 @@ fn a_forked_file_does_not_depend_on_the_others() {
     let compile = |name: &str, some: &[(ImagePath, File)]| {
         shop.interpreter.compile(&shop.store, pack(name), some, Isolation::ForkPerFile).unwrap().tree
     };
-    let together = compile("all", &all);
+    let together = compile("a_forked_fil-all", &all);
     let mut apart = Tree::new();
     for (number, source) in all.iter().enumerate() {
         apart = apart.join(&compile(&number.to_string(), std::slice::from_ref(source))).unwrap();
@@ -137,8 +145,10 @@ fn sources_that_are_not_python_are_collected_and_nothing_else_is_compiled() {
         ],
     );
     for isolation in [Isolation::OneProcess, Isolation::ForkPerFile] {
-        let done =
-            shop.interpreter.compile(&shop.store, pack(&format!("{isolation:?}")), &all, isolation).unwrap();
+        let done = shop
+            .interpreter
+            .compile(&shop.store, pack(&format!("sources_that-{isolation:?}")), &all, isolation)
+            .unwrap();
         let failed: Vec<_> =
             done.failed.iter().map(|(path, _)| path.name().unwrap()[..3].to_owned()).collect();
         assert_eq!(failed, ["dee", "nnn", "nul", "two", "unk", "utf"]);
@@ -153,8 +163,10 @@ fn sources_that_are_not_python_are_collected_and_nothing_else_is_compiled() {
 fn nothing_to_compile_is_no_error() {
     let Some(shop) = workshop() else { return };
     for isolation in [Isolation::OneProcess, Isolation::ForkPerFile] {
-        let done =
-            shop.interpreter.compile(&shop.store, pack(&format!("{isolation:?}")), &[], isolation).unwrap();
+        let done = shop
+            .interpreter
+            .compile(&shop.store, pack(&format!("nothing_to_c-{isolation:?}")), &[], isolation)
+            .unwrap();
         assert!(done.tree.is_empty() && done.failed.is_empty());
     }
 }
@@ -167,18 +179,21 @@ fn a_room_without_its_standard_library_says_what_python_said() {
     let room = shop.store.room(&tree, Ownership::Caller).unwrap();
     let interpreter = Interpreter::in_room(&room, &shop.python).unwrap();
     let some = sources(&shop.store, &[("/p/a.py", b"x = 1\n")]);
-    let error = interpreter.compile(&shop.store, pack("none"), &some, Isolation::OneProcess).unwrap_err();
+    let error = interpreter
+        .compile(&shop.store, pack("a_room_witho-none"), &some, Isolation::OneProcess)
+        .unwrap_err();
     let CompileError::Failed { ending, stderr } = error else { panic!("{error}") };
     assert_eq!(ending, "exit status: 1");
     assert!(stderr.contains("No module named 'encodings'"), "{stderr}");
-    assert!(!shop.store.has_pack(pack("none")));
+    assert!(!shop.store.has_pack(pack("a_room_witho-none")));
 }
 
 #[test]
 fn libraries_and_modules_are_the_rooms() {
     let Some(shop) = workshop() else { return };
     let room = shop.store.room(&shop.tree, Ownership::Caller).unwrap();
-    let wrapper = shop.interpreter.write_wrapper(shop.store.root()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let wrapper = shop.interpreter.write_wrapper(directory.path()).unwrap();
     let script = "import sys, ctypes, ssl, sqlite3, lzma\n\
         print(*[p for p in sys.path if p], sep='\\n')\n\
         print(*sorted({l.split()[-1] for l in open('/proc/self/maps') if l.split()[-1].startswith('/')}), sep='\\n')";

@@ -7,14 +7,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
-use common::{python, python_tree};
-use minke_cas::{Ownership, Store};
+use common::{Base, base};
+use minke_cas::Ownership;
 use minke_exec::{
     Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Interpreter, Libc, Machine, Uv, UvError,
 };
 
 struct Desk {
+    _base: Arc<Base>,
     directory: tempfile::TempDir,
     uv: Uv,
     program: PathBuf,
@@ -34,12 +36,11 @@ fn program() -> Option<PathBuf> {
 }
 
 fn desk() -> Option<Desk> {
-    let (program, python) = (program()?, python()?);
+    let (program, base) = (program()?, base()?);
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    let store = Store::open(&at("cache")).unwrap();
-    let room = store.room(&python_tree(&store, &python), Ownership::Caller).unwrap();
-    let wrapper = Interpreter::in_room(&room, &python).unwrap().write_wrapper(directory.path()).unwrap();
+    let room = base.store.room(&base.tree, Ownership::Caller).unwrap();
+    let wrapper = Interpreter::in_room(&room, &base.python).unwrap().write_wrapper(directory.path()).unwrap();
     let wheels = at("wheels");
     fs::create_dir(&wheels).unwrap();
     for (name, version) in [("alpha", "1.0"), ("alpha", "2.0"), ("beta", "1.0"), ("gamma", "1.0")] {
@@ -55,7 +56,7 @@ fn desk() -> Option<Desk> {
     .map(|(name, value)| (name.into(), value))
     .into();
     let uv = Uv::at(&program, environment.clone());
-    Some(Desk { directory, uv, program, python: wrapper, environment })
+    Some(Desk { _base: base, directory, uv, program, python: wrapper, environment })
 }
 
 /// A wheel with nothing in it but its metadata.

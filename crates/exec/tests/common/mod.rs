@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use minke_cas::{Digest, Entry, File, ImagePath, Mode, PackId, PackWriter, Store, Tree};
 
@@ -13,7 +14,7 @@ pub(crate) fn path(text: &str) -> ImagePath {
 }
 
 /// The interpreter of [`python_tree`], or none, said aloud, where this machine's Python isn't Debian's.
-pub(crate) fn python() -> Option<ImagePath> {
+fn python() -> Option<ImagePath> {
     let target = fs::canonicalize("/usr/bin/python3").ok();
     let found = target.and_then(|target| target.to_str().and_then(|text| text.parse().ok()));
     if found.is_none() || !Path::new("/etc/debian_version").exists() {
@@ -23,8 +24,44 @@ pub(crate) fn python() -> Option<ImagePath> {
     found
 }
 
+/// A store that has [`python_tree`], shared by the tests that run at the same time.
+pub(crate) struct Base {
+    _directory: tempfile::TempDir,
+    pub(crate) store: Store,
+    pub(crate) python: ImagePath,
+    pub(crate) tree: Tree,
+}
+
+pub(crate) fn base() -> Option<Arc<Base>> {
+    static SHARED: Mutex<Weak<Base>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(base) = shared.upgrade() {
+        return Some(base);
+    }
+    let python = python()?;
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("cache")).unwrap();
+    let tree = python_tree(&store, &python);
+    let base = Arc::new(Base { _directory: directory, store, python, tree });
+    *shared = Arc::downgrade(&base);
+    Some(base)
+}
+
+/// Directories of the standard library that no test here needs.
+const LEFT_OUT: [&str; 9] = [
+    "__pycache__",
+    "dist-packages",
+    "ensurepip",
+    "idlelib",
+    "lib2to3",
+    "pydoc_data",
+    "test",
+    "tkinter",
+    "turtledemo",
+];
+
 /// Debian's Python with its standard library, its loader and its libraries.
-pub(crate) fn python_tree(store: &Store, python: &ImagePath) -> Tree {
+fn python_tree(store: &Store, python: &ImagePath) -> Tree {
     let mut tree = Tree::new();
     let mut pack = store.pack_writer(PackId::of("test-python", &Digest::of(b""))).unwrap();
     let version = python.name().unwrap();
@@ -35,7 +72,7 @@ pub(crate) fn python_tree(store: &Store, python: &ImagePath) -> Tree {
         for entry in fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()) {
             let name = entry.file_name().unwrap().to_str().unwrap();
             if entry.is_dir() {
-                if !matches!(name, "test" | "__pycache__" | "dist-packages") && !name.starts_with("config-") {
+                if !LEFT_OUT.contains(&name) && !name.starts_with("config-") {
                     pending.push(entry);
                 }
             } else if entry.is_file() && !entry.is_symlink() {
