@@ -53,23 +53,45 @@ impl Compression {
                 .find(|known| known.media_type() == media_type),
         }
     }
+}
+
+/// Compresses one piece after the other; its memory is asked of the system once, which is a tenth of the work.
+pub(crate) struct Compressor {
+    compression: Compression,
+    /// Made when it is first needed: threads that find nothing to do don't pay for it.
+    gzip: Option<libdeflater::Compressor>,
+    member: Vec<u8>,
+}
+
+impl Compressor {
+    pub(crate) fn new(compression: Compression) -> Self {
+        Self { compression, gzip: None, member: Vec::new() }
+    }
 
     /// Makes one complete gzip member or zstd frame.
-    pub(crate) fn member(self, tar: Vec<u8>) -> Vec<u8> {
-        match self {
-            Self::None => tar,
-            Self::Gzip => {
+    pub(crate) fn member<'a>(&'a mut self, tar: &'a [u8]) -> &'a [u8] {
+        let size = match self.compression {
+            Compression::None => return tar,
+            Compression::Gzip => {
                 let level = libdeflater::CompressionLvl::new(GZIP_LEVEL).expect("6 is a level of gzip's");
-                let mut compressor = libdeflater::Compressor::new(level);
-                let mut member = vec![0; compressor.gzip_compress_bound(tar.len())];
-                let size = compressor.gzip_compress(&tar, &mut member).expect("the bound is large enough");
-                member.truncate(size);
-                // A small member in a large allocation would count as much as the large one while it waits.
-                member.shrink_to_fit();
-                member
+                let gzip = self.gzip.get_or_insert_with(|| libdeflater::Compressor::new(level));
+                make_room(&mut self.member, gzip.gzip_compress_bound(tar.len()));
+                gzip.gzip_compress(tar, &mut self.member).expect("the bound is large enough")
             }
-            Self::Zstd => zstd::bulk::compress(&tar, ZSTD_LEVEL).expect("the bound is large enough"),
-        }
+            Compression::Zstd => {
+                make_room(&mut self.member, zstd::zstd_safe::compress_bound(tar.len()));
+                // A context for each frame: nothing promises the same bytes from one that has been used.
+                zstd::bulk::compress_to_buffer(tar, &mut self.member, ZSTD_LEVEL)
+                    .expect("the bound is large enough")
+            }
+        };
+        &self.member[..size]
+    }
+}
+
+fn make_room(buffer: &mut Vec<u8>, size: usize) {
+    if buffer.len() < size {
+        buffer.resize(size, 0);
     }
 }
 

@@ -1,6 +1,7 @@
 //! From an image's layers back to one tree.
 //!
-//! What a layer says is read once and remembered, its contents in one pack. Layers are foreign bytes: a
+//! What a layer says is read once and remembered, its contents in one pack; what minke wrote is remembered
+//! from writing it, and its contents are where they were. Layers are foreign bytes: a
 //! `..` is refused, an absolute name means one below the image's root, and a symlink on the way is followed
 //! inside the root, as runtimes do. Devices and FIFOs are passed over, since runtimes make their own;
 //! extended attributes are dropped, which can only take a right away.
@@ -9,6 +10,7 @@
 
 mod apply;
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use minke_cas::{
@@ -112,7 +114,7 @@ pub fn flatten(store: &Store, image: &Image) -> Result<Tree, FlattenError> {
 
 /// What one member of a layer does.
 #[derive(Serialize, Deserialize)]
-enum Change {
+pub(crate) enum Change {
     #[serde(rename = "d")]
     Directory(Mode, Owner),
     #[serde(rename = "f")]
@@ -129,14 +131,21 @@ enum Change {
     Opaque,
 }
 
-type Changes = Vec<(ImagePath, Change)>;
+pub(crate) type Changes = Vec<(ImagePath, Change)>;
+
+/// Remembers what a layer does that was not read but written.
+pub(crate) fn remember(store: &Store, diff_id: &DiffId, changes: &Changes) -> Result<(), StoreError> {
+    store.remember(MEMO, diff_id, changes)
+}
+
+const MEMO: &str = "layer-1";
 
 fn read_layer(store: &Store, layer: &ImageLayer) -> Result<Changes, FlattenError> {
-    let pack = PackId::of("layer-1", &layer.diff_id.digest());
-    let known = store.has_pack(pack).then(|| store.recall("layer-1", &layer.diff_id)).flatten();
-    if let Some(changes) = known {
+    let known = store.recall(MEMO, &layer.diff_id);
+    if let Some(changes) = known.filter(|changes| has_contents(store, changes)) {
         return Ok(changes);
     }
+    let pack = PackId::of(MEMO, &layer.diff_id.digest());
     let blob = store.open_blob(&layer.descriptor.digest)?;
     let blob = BufReader::with_capacity(256 * 1024, blob);
     let damaged =
@@ -147,8 +156,20 @@ fn read_layer(store: &Store, layer: &ImageLayer) -> Result<Changes, FlattenError
         Compression::None => Box::new(blob),
     };
     let changes = unpack(store, layer, pack, HashingReader::new(tar))?;
-    store.remember("layer-1", &layer.diff_id, &changes)?;
+    remember(store, &layer.diff_id, &changes)?;
     Ok(changes)
+}
+
+/// Tells whether nothing was deleted from the store that these files need.
+fn has_contents(store: &Store, changes: &Changes) -> bool {
+    let mut packs = BTreeSet::new();
+    changes.iter().all(|(_, change)| match change {
+        Change::File(file) => match file.pack {
+            Some(pack) => !packs.insert(pack) || store.has_pack(pack),
+            None => store.has(&file.content),
+        },
+        _ => true,
+    })
 }
 
 fn unpack(

@@ -14,6 +14,9 @@ use crate::{Compression, ImageConfig, Layer};
 /// What stands before a layer's name in an image's history.
 const CREATED_BY: &str = "minke: ";
 
+/// What Docker's overlay driver can mount; with more, an image builds and doesn't run.
+const MAX_LAYERS: usize = 127;
+
 /// Names a blob: what it is, its digest and its size in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,6 +91,12 @@ pub enum ImageError {
         /// How many the config lists.
         diff_ids: usize,
     },
+    /// There are more layers than runtimes can stack.
+    #[error("the image has {count} layers; more than {MAX_LAYERS} cannot be stacked")]
+    TooManyLayers {
+        /// How many there are.
+        count: usize,
+    },
     /// A layer is not a tar that minke can read.
     #[error("the layer {digest} has the media type `{media_type}`, which is no layer's")]
     MediaType {
@@ -101,13 +110,16 @@ pub enum ImageError {
 /// Writes the config and the manifest of an image whose layers are in the store.
 ///
 /// # Errors
-/// [`ImageError::Store`].
+/// [`ImageError::Store`]; [`ImageError::TooManyLayers`] for more than 127.
 pub fn write_image(
     store: &Store,
     layers: &[Layer],
     settings: &ImageConfig,
     annotations: BTreeMap<String, String>,
 ) -> Result<Image, ImageError> {
+    if layers.len() > MAX_LAYERS {
+        return Err(ImageError::TooManyLayers { count: layers.len() });
+    }
     let layers: Vec<ImageLayer> = layers.iter().map(ImageLayer::from).collect();
     let history = layers.iter().map(|layer| (format!("{CREATED_BY}{}", layer.name), layer.diff_id));
     let config = to_bytes(&json::Config::new(settings, history));

@@ -12,6 +12,8 @@ use minke_cas::{DiffId, Entry, Epoch, Hasher, ImagePath, Meter, Mode, Owner, Sto
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
+use crate::compression::Compressor;
+use crate::flatten::{self, Change, Changes};
 use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, is_whole, unwritten};
 use crate::tar::{END, Member, MemberKind, header};
 use crate::{Compression, Descriptor, LayerError, Segment, SegmentBlob};
@@ -108,14 +110,16 @@ fn assemble(
     let ((diff_id, tar_size), blobs) = (hashed?, compressed?);
 
     let mut layer = store.blob_writer()?;
+    let mut compressor = Compressor::new(compression);
     for piece in head.chunks(MEMBER_SIZE) {
-        write(store, &mut layer, &mut &compression.member(piece.to_vec())[..])?;
+        write(store, &mut layer, &mut compressor.member(piece))?;
     }
     for blob in &blobs {
         write(store, &mut layer, &mut store.open_blob(&blob.digest)?)?;
     }
-    write(store, &mut layer, &mut &compression.member(END.to_vec())[..])?;
+    write(store, &mut layer, &mut compressor.member(&END))?;
     let (digest, size) = layer.finish()?;
+    flatten::remember(store, &diff_id, &changes(spec, &directories))?;
     let descriptor = Descriptor { media_type: compression.media_type().to_owned(), digest, size };
     Ok(Written { descriptor, diff_id, tar_size, entries: directories.len() as u64 + members })
 }
@@ -184,6 +188,19 @@ fn directories_tar(directories: &Directories<'_>) -> Vec<u8> {
         tar.extend_from_slice(&header(&Member { path, kind: MemberKind::Directory, mode, owner, epoch }));
     }
     tar
+}
+
+/// Says what unpacking the layer does, so that nobody has to unpack what was just packed.
+fn changes(spec: &LayerSpec, directories: &Directories<'_>) -> Changes {
+    let directories =
+        directories.iter().map(|(path, (mode, owner, _))| (path.clone(), Change::Directory(*mode, *owner)));
+    let entries = spec.segments.iter().flat_map(|segment| segment.tree.walk());
+    let entries = entries.filter_map(|(path, entry)| match entry {
+        Entry::Directory(_) => None,
+        Entry::File(file) => Some((path, Change::File(file.clone()))),
+        Entry::Symlink(link) => Some((path, Change::Symlink(link.clone()))),
+    });
+    directories.chain(entries).collect()
 }
 
 /// Hashes and measures the layer's tar from its first byte to the end marker.

@@ -1,13 +1,15 @@
-//! Files outside the store: written beside their place, then moved there whole.
+//! Files outside the store: they appear in their place when they are whole.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use minke_cas::{Digest, Store, StoreError};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat};
 
-/// How files that aren't finished are called; what a killed process leaves of them may be deleted.
+/// How the names of files start that aren't in their place yet; what a killed process leaves may be deleted.
 pub(crate) const UNFINISHED: &str = ".minke-";
 
 /// An image cannot be written to where it should go.
@@ -68,7 +70,10 @@ impl OutputError {
     }
 }
 
-/// Writes a file under another name in its directory, and moves it to its place when it is whole.
+/// Writes a file that gets its name when it is whole, in place of any other of that name.
+///
+/// Until then it has no name at all, where the file system can do that, so that even a killed process leaves
+/// nothing; elsewhere it has another one beside.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&fs::File>) -> Result<(), OutputError>,
@@ -77,18 +82,36 @@ pub(crate) fn replace(
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let unfinished = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        // The process's umask takes away from it, as it does for any new file.
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(directory)
-        .map_err(OutputError::io("write", path))?;
-    let mut file = BufWriter::with_capacity(256 * 1024, unfinished.as_file());
-    write(&mut file)?;
-    file.flush().map_err(OutputError::io("write", path))?;
-    drop(file);
-    unfinished.persist(path).map_err(|error| OutputError::io("write", path)(error.error))?;
-    Ok(())
+    let unwritten = || OutputError::io("write", path);
+    let fill = |file: &fs::File| {
+        let mut out = BufWriter::with_capacity(256 * 1024, file);
+        write(&mut out)?;
+        out.flush().map_err(unwritten())
+    };
+    let mut builder = tempfile::Builder::new();
+    // The process's umask takes away from it, as it does for any new file.
+    builder.prefix(UNFINISHED).permissions(fs::Permissions::from_mode(0o666));
+    let whole = match nameless(directory) {
+        Some((file, link)) => {
+            fill(&file)?;
+            let name = |path: &Path| Ok(linkat(CWD, &link, CWD, path, AtFlags::SYMLINK_FOLLOW)?);
+            builder.make_in(directory, name).map_err(unwritten())?.into_temp_path()
+        }
+        None => {
+            let file = builder.tempfile_in(directory).map_err(unwritten())?;
+            fill(file.as_file())?;
+            file.into_temp_path()
+        }
+    };
+    whole.persist(path).map_err(|error| unwritten()(error.error))
+}
+
+/// Opens a file without a name, and says through which link it can be given one.
+fn nameless(directory: &Path) -> Option<(fs::File, String)> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = fs::File::from(rustix::fs::open(directory, flags, Mode::from_raw_mode(0o666)).ok()?);
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::exists(&link).is_ok_and(|there| there).then_some((file, link))
 }
 
 /// Copies a blob out of the store and checks its size.

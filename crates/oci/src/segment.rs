@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use minke_cas::{
     BlobWriter, Content, Digest, Entry, Epoch, File, ImagePath, Meter, Mode, Owner, Store, StoreError, Tree,
@@ -18,6 +18,7 @@ use rayon::iter::{ParallelBridge, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
 use crate::Compression;
+use crate::compression::Compressor;
 use crate::tar::{Member, MemberKind, header, padding};
 
 /// How much tar goes into one gzip member or zstd frame.
@@ -26,7 +27,7 @@ use crate::tar::{Member, MemberKind, header, padding};
 /// keep several cores busy, large enough to cost gzip less than 0.3 % of size.
 pub(crate) const MEMBER_SIZE: usize = 2 * 1024 * 1024;
 
-/// Below this, a hard link saves less than a second header costs to understand.
+/// Smaller files compress to little, and a link is one more thing for a runtime to get right.
 const LINK_SIZE: u64 = 4096;
 
 /// The files and symlinks of one distribution or package; its tree's directories are the layer's affair.
@@ -139,16 +140,19 @@ pub(crate) fn compress(
     }
     let sink =
         Mutex::new(InOrder { blob: store.blob_writer()?, next: 0, waiting: BTreeMap::new(), tar_size: 0 });
-    let pieces = Pieces { tar: SegmentTar::new(store, segment), ended: false };
+    let spare = Mutex::new(Vec::new());
+    let pieces = Pieces { tar: SegmentTar::new(store, segment), spare: &spare, ended: false };
     // Whichever thread is free cuts the next piece and compresses it, so that reading goes no further ahead
     // than there are threads.
-    pieces.enumerate().par_bridge().try_for_each(|(index, piece)| {
+    let compressor = || Compressor::new(compression);
+    pieces.enumerate().par_bridge().try_for_each_init(compressor, |compressor, (index, piece)| {
         let tar = piece?;
-        let tar_size = tar.len() as u64;
-        let member = compression.member(tar);
-        meter.advance(tar_size);
-        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-        sink.put(index, member, tar_size).map_err(|source| LayerError::Store(unwritten(store, source)))
+        let member = compressor.member(&tar);
+        meter.advance(tar.len() as u64);
+        let put = locked(&sink).put(index, member, tar.len() as u64);
+        put.map_err(|source| LayerError::Store(unwritten(store, source)))?;
+        locked(&spare).push(tar);
+        Ok::<_, LayerError>(())
     })?;
     let sink = sink.into_inner().unwrap_or_else(PoisonError::into_inner);
     let tar_size = sink.tar_size;
@@ -167,6 +171,11 @@ pub(crate) fn unwritten(store: &Store, source: io::Error) -> StoreError {
     StoreError::Io { action: "write a blob in", path: store.root().to_owned(), source }
 }
 
+/// A thread that panicked has written nothing half: what it had to write is missing, and the whole fails.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Puts members that are done in any order into a blob in theirs.
 struct InOrder {
     blob: BlobWriter,
@@ -176,9 +185,14 @@ struct InOrder {
 }
 
 impl InOrder {
-    fn put(&mut self, index: usize, member: Vec<u8>, tar_size: u64) -> io::Result<()> {
+    fn put(&mut self, index: usize, member: &[u8], tar_size: u64) -> io::Result<()> {
         self.tar_size += tar_size;
-        self.waiting.insert(index, member);
+        if index != self.next {
+            self.waiting.insert(index, member.to_vec());
+            return Ok(());
+        }
+        self.blob.write_all(member)?;
+        self.next += 1;
         while let Some(member) = self.waiting.remove(&self.next) {
             self.blob.write_all(&member)?;
             self.next += 1;
@@ -190,6 +204,8 @@ impl InOrder {
 /// A segment's tar, cut at fixed offsets.
 struct Pieces<'a> {
     tar: SegmentTar<'a>,
+    /// Buffers that have been compressed and can be filled again.
+    spare: &'a Mutex<Vec<Vec<u8>>>,
     ended: bool,
 }
 
@@ -200,7 +216,8 @@ impl Iterator for Pieces<'_> {
         if self.ended {
             return None;
         }
-        let mut piece = vec![0; MEMBER_SIZE];
+        let mut piece = locked(self.spare).pop().unwrap_or_default();
+        piece.resize(MEMBER_SIZE, 0);
         match self.tar.fill(&mut piece) {
             Ok(count) => {
                 self.ended = count < piece.len();

@@ -142,6 +142,18 @@ fn links_on_the_way_are_followed_inside_the_root() {
 }
 
 #[test]
+fn what_minke_wrote_is_not_unpacked_unless_its_contents_are_gone() {
+    let bench = Bench::new();
+    let image = bench.image(&[bench.layer("x", &["/a = content", "/d/"], Compression::Gzip)]);
+    let pack = PackId::of(MEMO, &image.layers[0].diff_id.digest());
+    let tree = flatten(&bench.store, &image).unwrap();
+    assert!(!bench.store.has_pack(pack));
+    std::fs::remove_file(bench.store.blob_path(&Digest::of(b"content"))).unwrap();
+    assert_eq!(flatten(&bench.store, &image).unwrap(), tree);
+    assert!(bench.store.has_pack(pack));
+}
+
+#[test]
 fn devices_are_passed_over() {
     let raw = Raw::new()
         .member("dev/null", tar::EntryType::Char, "", b"")

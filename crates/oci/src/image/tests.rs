@@ -94,6 +94,14 @@ fn what_others_write_is_read() {
 }
 
 #[test]
+fn more_layers_than_can_be_stacked_are_refused() {
+    let bench = Bench::new();
+    let layers = vec![bench.layer("x", &["/a = a"], Compression::None); 128];
+    let refused = write_image(&bench.store, &layers, &ImageConfig::default(), BTreeMap::new()).unwrap_err();
+    assert_eq!(refused.to_string(), "the image has 128 layers; more than 127 cannot be stacked");
+}
+
+#[test]
 fn a_manifest_and_a_config_that_disagree_are_refused() {
     let bench = Bench::new();
     let config = bench

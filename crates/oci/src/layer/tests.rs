@@ -145,6 +145,20 @@ fn a_content_of_another_size_is_refused() {
     assert_eq!(refused.to_string(), "`/a` has 4 bytes where its tree says 5");
 }
 
+#[test]
+fn a_large_segment_is_the_same_on_any_number_of_threads() {
+    let layers = EVERY.map(|compression| {
+        [1, 2, 5].map(|threads| {
+            let bench = Bench::new();
+            let lines = ["/a * 9000000", "/b = text", "/c * 5000000"];
+            in_threads(threads, || bench.layer("x", &lines, compression))
+        })
+    });
+    for [one, two, five] in layers {
+        assert_eq!((&one, &one), (&two, &five));
+    }
+}
+
 /// A file's or symlink's place, what it is, and how it is owned.
 type Line = (String, u8, usize, u32, u32);
 
@@ -217,7 +231,13 @@ proptest! {
         let spec = dealt(&tree, count);
         let layer = write_layer(&bench.store, &spec, Compression::Zstd, &Meter::default()).unwrap();
         let image = bench.image(std::slice::from_ref(&layer));
-        prop_assert_eq!(flatten(&bench.store, &image).unwrap(), tree);
+        prop_assert_eq!(&flatten(&bench.store, &image).unwrap(), &tree);
+        // A store that has only the blobs must unpack them.
+        let other = Bench::new();
+        for (digest, _) in image.blobs() {
+            other.store.put(&bench.store.read_blob(&digest).unwrap()).unwrap();
+        }
+        prop_assert_eq!(flatten(&other.store, &image).unwrap(), tree);
 
         let segment_of: BTreeMap<_, _> = spec.segments.iter().flat_map(|segment| {
             segment.tree.walk().map(|(path, _)| (path.relative().to_owned(), segment.name.clone()))
