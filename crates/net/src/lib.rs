@@ -2,12 +2,13 @@
 //!
 //! A [`Client`] blocks and is shared by as many threads as want to fetch. What is pinned goes through
 //! [`Client::fetch`] into the store and is checked on the way; what cannot be pinned has its own,
-//! longer-named function.
+//! longer-named function. [`docker`] is the other way round: it delivers an image.
 //!
 //! Nothing here reads the environment: proxies, certificates and passwords are handed in.
 
 mod client;
 mod credentials;
+pub mod docker;
 mod error;
 mod fetch;
 mod forward;

@@ -1,5 +1,6 @@
 //! The door, tried on loopback servers that behave and on some that don't.
 
+mod docker;
 mod fetch;
 mod proxies;
 mod support;
