@@ -161,7 +161,7 @@ fn a_socket_that_is_missing_dead_or_closed_to_us_is_told_apart() {
     let socket = directory.path().join("docker.sock");
     assert!(matches!(load(&socket, a_tar), Err(DockerError::NoSocket { path }) if path == socket));
     let listener = UnixListener::bind(&socket).unwrap();
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o000)).unwrap();
     // Root may use any socket, so that only another user sees this one as closed.
     if UnixStream::connect(&socket).is_err() {
         assert!(matches!(load(&socket, a_tar), Err(DockerError::Denied { path }) if path == socket));
