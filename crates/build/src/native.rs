@@ -5,7 +5,7 @@ use std::io::Read;
 
 use minke_cas::{Digest, Entry, Epoch, File, ImagePath, Mode, Store, StoreError, Tree};
 use minke_distro::sonames::package_for_soname;
-use minke_elf::{Facts, Kind, Machine, Resolver, Unmet, is_elf};
+use minke_elf::{Facts, Kind, Machine, Resolver, Unmet, is_elf, ldcache};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::{Owner, Part};
@@ -104,16 +104,55 @@ pub fn asked(tree: &Tree, facted: &Facted, asking: &Facted, machine: Machine) ->
     asked
 }
 
-/// Writes the loader's cache of the libraries in a tree.
+/// Returns the loader's cache of the libraries in a tree, and the soname links that ldconfig would make.
 ///
 /// # Errors
-/// [`StoreError`] if it cannot be stored.
-pub fn loader_cache(store: &Store, tree: &Tree, facted: &Facted, machine: Machine) -> Result<Part, NativeError> {
-    let bytes = crate::stub::ldcache::of_tree(tree, facted, machine);
-    let content = store.put(&bytes)?;
-    let file = File::new(content, bytes.len() as u64, Mode::REGULAR);
-    let mut tree = Tree::new();
-    let path: ImagePath = "/etc/ld.so.cache".parse().expect("a path");
-    tree.insert(&path, Entry::File(file)).expect("an empty tree has room");
-    Ok(Part { owner: Owner::System { name: "the loader's cache".to_owned() }, tree, epoch: Epoch::FIXED })
+/// [`NativeError::Store`] if it cannot be stored.
+pub fn loader_cache(store: &Store, tree: &Tree, facted: &Facted) -> Result<Part, NativeError> {
+    let directories = library_directories(store, tree)?;
+    let by_content: BTreeMap<Digest, &Facts> =
+        tree.files().filter_map(|(path, file)| Some((file.content, facted.get(&path)?))).collect();
+    let listing = ldcache::list(tree, |file| by_content.get(&file.content).copied(), &directories);
+    let bytes = ldcache::write(&listing.entries);
+    let file = File::new(store.put(&bytes)?, bytes.len() as u64, Mode::REGULAR);
+    let mut part = Tree::new();
+    part.insert(&path("/etc/ld.so.cache"), Entry::File(file)).expect("an empty tree has room");
+    for link in listing.links.iter().filter(|link| tree.get(&link.path).is_none()) {
+        part.insert(&link.path, Entry::symlink(link.target.clone())).expect("links lie beside libraries");
+    }
+    Ok(Part { owner: Owner::System { name: "the loader's cache".to_owned() }, tree: part, epoch: Epoch::FIXED })
+}
+
+/// Reads which directories the loader's cache is of: those of `/etc/ld.so.conf`, then the built-in ones.
+///
+/// Spec: ldconfig(8), <https://man7.org/linux/man-pages/man8/ldconfig.8.html>
+fn library_directories(store: &Store, tree: &Tree) -> Result<Vec<ImagePath>, StoreError> {
+    let main = read_lines(store, tree, &path("/etc/ld.so.conf"))?;
+    let mut directories = Vec::new();
+    for line in main {
+        match line.strip_prefix("include") {
+            None => directories.push(line),
+            // Debian's is the one pattern in use: all `.conf` files of a directory, in name order.
+            Some(pattern) => {
+                let directory = pattern.trim().trim_end_matches("/*.conf").parse().unwrap_or_else(|_| path("/etc/ld.so.conf.d"));
+                let names = tree.directory(&directory).into_iter().flat_map(|below| below.entries());
+                for (name, _) in names.filter(|(name, _)| name.as_str().ends_with(".conf")) {
+                    directories.extend(read_lines(store, tree, &directory.join(name))?);
+                }
+            }
+        }
+    }
+    let built_in = ["/lib", "/usr/lib"].map(str::to_owned);
+    Ok(directories.into_iter().chain(built_in).filter_map(|text| text.parse().ok()).collect())
+}
+
+fn read_lines(store: &Store, tree: &Tree, path: &ImagePath) -> Result<Vec<String>, StoreError> {
+    let Some(file) = tree.resolve_file(path) else { return Ok(Vec::new()) };
+    let text = String::from_utf8_lossy(&store.read_file(file)?).into_owned();
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
+    Ok(lines.filter(|line| !line.is_empty()).collect())
+}
+
+fn path(text: &str) -> ImagePath {
+    text.parse().expect("paths in this module are absolute and normal")
 }

@@ -341,7 +341,7 @@ impl Foreman<'_> {
             parts.push(setup.map_err(BuildError::System)?);
         }
         let system_facts = native::facts(self.store, &joined).map_err(read)?;
-        let cache = native::loader_cache(self.store, &joined, &system_facts, Machine::Amd64);
+        let cache = native::loader_cache(self.store, &joined, &system_facts);
         parts.push(cache.map_err(BuildError::Native)?);
         let app = later.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
         let app = app.fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree));
