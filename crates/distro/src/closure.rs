@@ -73,6 +73,14 @@ pub enum ClosureError {
         /// Which one.
         name: PackageName,
     },
+    /// The caller asked for a name that no package has and several provide.
+    #[error("`{name}` is no package, but one of {}", providers.iter().map(PackageName::as_str).collect::<Vec<_>>().join(", "))]
+    AmbiguousRoot {
+        /// The name.
+        name: PackageName,
+        /// Who provides it.
+        providers: Vec<PackageName>,
+    },
     /// A package needs something that cannot be had.
     #[error("{} needs `{relation}`: {}", chain.iter().map(PackageName::as_str).collect::<Vec<_>>().join(" → "),
         listed(shortfalls))]
@@ -85,26 +93,26 @@ pub enum ClosureError {
         shortfalls: Vec<Shortfall>,
     },
     /// Two packages that are both needed exclude each other.
-    #[error(
-        "`{first}` excludes `{second}` (`{relation}`), but {} and {}",
-        wanted(first_why),
-        wanted(second_why)
-    )]
-    Conflict {
-        /// The package that says so.
-        first: PackageName,
-        /// The package that it excludes.
-        second: PackageName,
-        /// What the first one says.
-        relation: Relation,
-        /// Why the first one is there.
-        first_why: Why,
-        /// Why the second one is there.
-        second_why: Why,
-    },
+    #[error("{0}")]
+    Conflict(Box<Exclusion>),
     /// A stanza cannot be read.
     #[error("the package index cannot be used")]
     Index(#[source] IndexError),
+}
+
+/// Two packages that are both needed exclude each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exclusion {
+    /// The package that says so.
+    pub first: PackageName,
+    /// The package that it excludes.
+    pub second: PackageName,
+    /// What the first one says.
+    pub relation: Relation,
+    /// Why the first one is there.
+    pub first_why: Why,
+    /// Why the second one is there.
+    pub second_why: Why,
 }
 
 /// Why one alternative cannot be had.
@@ -145,6 +153,14 @@ impl fmt::Display for Why {
     }
 }
 
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second, relation, first_why, second_why } = self;
+        write!(f, "`{first}` excludes `{second}` (`{relation}`), ")?;
+        write!(f, "but {} and {}", wanted(first, first_why), wanted(second, second_why))
+    }
+}
+
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -160,17 +176,19 @@ fn listed(shortfalls: &[Shortfall]) -> String {
     shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn wanted(why: &Why) -> String {
+fn wanted(name: &PackageName, why: &Why) -> String {
     match why {
-        Why::Root => "one was asked for".to_owned(),
+        Why::Root => format!("`{name}` was asked for"),
         Why::Needed { by, relation } => format!("`{by}` needs `{relation}`"),
     }
 }
 
 /// Finds the packages that must be there for the roots to work, the roots included.
 ///
+/// A root may be a name that exactly one package provides, such as one from before it was renamed.
+///
 /// # Errors
-/// [`ClosureError::UnknownRoot`], [`ClosureError::Unmet`] and [`ClosureError::Conflict`] where there is no such
+/// [`ClosureError::UnknownRoot`], [`ClosureError::AmbiguousRoot`], [`ClosureError::Unmet`] and [`ClosureError::Conflict`] where there is no such
 /// set or this search doesn't find it (it doesn't go back on what it chose); [`ClosureError::Index`].
 pub fn closure(
     index: &PackageIndex,
@@ -180,8 +198,7 @@ pub fn closure(
     let search = Search::new(index, roots, options);
     let mut state = State::default();
     for name in roots {
-        let package = search.find(name)?.ok_or_else(|| ClosureError::UnknownRoot { name: name.clone() })?;
-        state.choose(package, Why::Root);
+        state.choose(search.root(name)?, Why::Root);
     }
     search.follow(&mut state)?;
     while let Some(need) = state.open.pop_first() {
@@ -241,6 +258,22 @@ impl<'index> Search<'index> {
         let found = self.index.find(name.as_str()).map_err(ClosureError::Index)?.map(Arc::new);
         self.parsed.borrow_mut().insert(name.clone(), found.clone());
         Ok(found)
+    }
+
+    /// Finds a package that was asked for; as with apt, its name may be one that a single other package provides.
+    fn root(&self, name: &PackageName) -> Result<Arc<Package>, ClosureError> {
+        if let Some(package) = self.find(name)? {
+            return Ok(package);
+        }
+        let mut providers = self.index.providers(name.as_str()).map_err(ClosureError::Index)?;
+        match providers.len() {
+            0 => Err(ClosureError::UnknownRoot { name: name.clone() }),
+            1 => Ok(Arc::new(providers.remove(0))),
+            _ => {
+                let providers = providers.into_iter().map(|package| package.name).collect();
+                Err(ClosureError::AmbiguousRoot { name: name.clone(), providers })
+            }
+        }
     }
 
     /// Chooses all that has one answer only, until nothing is left but what has several.
@@ -398,13 +431,13 @@ impl State {
                     second.package.name != first.package.name && second.package.satisfies(relation)
                 });
                 if let Some(second) = excluded {
-                    return Some(ClosureError::Conflict {
+                    return Some(ClosureError::Conflict(Box::new(Exclusion {
                         first: first.package.name.clone(),
                         second: second.package.name.clone(),
                         relation: relation.clone(),
                         first_why: first.why.clone(),
                         second_why: second.why.clone(),
-                    });
+                    })));
                 }
             }
         }

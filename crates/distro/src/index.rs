@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
 use std::sync::Arc;
 
 use minke_cas::{Digest, Source, SourceUrlError};
@@ -149,26 +150,6 @@ const LONGEST_INDEX: u64 = 1 << 30;
 /// The longest stanza of Debian's has 70 kB.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// The fields that are kept, for they are asked for.
-const KEPT: [&[u8]; 16] = [
-    b"Architecture",
-    b"Breaks",
-    b"Conflicts",
-    b"Depends",
-    b"Essential",
-    b"Filename",
-    b"Installed-Size",
-    b"Multi-Arch",
-    b"Package",
-    b"Pre-Depends",
-    b"Priority",
-    b"Provides",
-    b"SHA256",
-    b"Size",
-    b"Source",
-    b"Version",
-];
-
 impl PackageIndex {
     /// Makes an index of nothing, for one architecture.
     pub fn new(arch: Arch) -> Self {
@@ -204,12 +185,12 @@ impl PackageIndex {
         let mut count = 0;
         loop {
             let start = self.text.len();
-            let is_last = lines.take_stanza(&mut self.text).map_err(failed)?;
+            let head = lines.take_stanza(&mut self.text).map_err(failed)?;
             if self.text.len() > start {
                 let stanza = Stanza { start, end: self.text.len(), archive: number };
-                count += usize::from(self.note(stanza)?);
+                count += usize::from(self.note(stanza, &head)?);
             }
-            if is_last {
+            if head.is_last {
                 return Ok(count);
             }
         }
@@ -258,27 +239,18 @@ impl PackageIndex {
     }
 
     /// Files a stanza under its names; false if it is for another architecture.
-    fn note(&mut self, stanza: Stanza) -> Result<bool, IndexError> {
+    fn note(&mut self, stanza: Stanza, head: &Head) -> Result<bool, IndexError> {
         let number = self.stanzas.len();
         self.stanzas.push(stanza);
-        let text = &self.text[stanza.start..stanza.end];
-        let (mut name, mut version, mut arch, mut provides) = (None, None, None, None);
-        for (field, value) in stanza::fields(text).flatten() {
-            match field {
-                "Package" => name = Some(value),
-                "Version" => version = Some(value),
-                "Architecture" => arch = Some(value),
-                "Provides" => provides = Some(value),
-                _ => {}
-            }
-        }
+        let value = |range: &Option<Range<usize>>| range.clone().map(|range| self.text[range].trim());
+        let (name, version) = (value(&head.name), value(&head.version));
         let broken = |field| IndexError::Field {
             package: name.map_or_else(|| format!("stanza {number}"), str::to_owned),
             field,
             suite: self.archives[stanza.archive].suite.to_string(),
         };
         let name = name.ok_or_else(|| broken("Package"))?;
-        if !arch.is_some_and(|arch| arch == "all" || arch == self.arch.as_str()) {
+        if !value(&head.arch).is_some_and(|arch| arch == "all" || arch == self.arch.as_str()) {
             return Ok(false);
         }
         let version = version.ok_or_else(|| broken("Version"))?;
@@ -288,7 +260,7 @@ impl PackageIndex {
                 return Ok(true);
             }
         }
-        for provided in provides.unwrap_or_default().split(',') {
+        for provided in value(&head.provides).unwrap_or_default().split(',') {
             let provided = provided.split(['(', ':']).next().unwrap_or_default().trim();
             if !provided.is_empty() {
                 self.providers.entry(provided.into()).or_default().push(number);
@@ -423,10 +395,63 @@ fn stays_inside(path: &str) -> bool {
         && !components.any(|component| matches!(component, "" | "." | ".."))
 }
 
-/// Reads stanzas and keeps the fields of [`KEPT`].
+/// Tells whether a field is ever asked for.
+fn is_kept(field: &[u8]) -> bool {
+    matches!(
+        field,
+        b"Package"
+            | b"Version"
+            | b"Architecture"
+            | b"Source"
+            | b"Priority"
+            | b"Essential"
+            | b"Multi-Arch"
+            | b"Depends"
+            | b"Pre-Depends"
+            | b"Provides"
+            | b"Conflicts"
+            | b"Breaks"
+            | b"Filename"
+            | b"Size"
+            | b"SHA256"
+            | b"Installed-Size"
+    )
+}
+
+/// Reads stanzas and keeps the fields that are asked for.
 struct Lines<R> {
     reader: BufReader<R>,
     line: Vec<u8>,
+}
+
+/// Where the values by which a stanza is filed lie in the text, so that they are looked for once.
+#[derive(Default)]
+struct Head {
+    name: Option<Range<usize>>,
+    version: Option<Range<usize>>,
+    arch: Option<Range<usize>>,
+    provides: Option<Range<usize>>,
+    is_last: bool,
+}
+
+impl Head {
+    fn place(&mut self, field: &[u8]) -> Option<&mut Option<Range<usize>>> {
+        match field {
+            b"Package" => Some(&mut self.name),
+            b"Version" => Some(&mut self.version),
+            b"Architecture" => Some(&mut self.arch),
+            b"Provides" => Some(&mut self.provides),
+            _ => None,
+        }
+    }
+
+    /// Makes the value that ended here so much longer.
+    fn continue_at(&mut self, end: usize, count: usize) {
+        let places = [&mut self.name, &mut self.version, &mut self.arch, &mut self.provides];
+        for place in places.into_iter().flatten().filter(|place| place.end == end) {
+            place.end += count;
+        }
+    }
 }
 
 impl<R: Read> Lines<R> {
@@ -434,8 +459,9 @@ impl<R: Read> Lines<R> {
         Self { reader: BufReader::with_capacity(256 * 1024, reader), line: Vec::new() }
     }
 
-    /// Appends the next stanza's fields to a text; true at the end.
-    fn take_stanza(&mut self, text: &mut String) -> io::Result<bool> {
+    /// Appends the next stanza's fields to a text.
+    fn take_stanza(&mut self, text: &mut String) -> io::Result<Head> {
+        let mut head = Head::default();
         let mut keeps = false;
         loop {
             self.line.clear();
@@ -444,11 +470,16 @@ impl<R: Read> Lines<R> {
                 return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a line is too long"));
             }
             if count == 0 || self.line == b"\n" || self.line == b"\r\n" {
-                return Ok(count == 0);
+                return Ok(Head { is_last: count == 0, ..head });
             }
-            if !matches!(self.line[0], b' ' | b'\t') {
+            if matches!(self.line[0], b' ' | b'\t') {
+                head.continue_at(text.len(), if keeps { count } else { 0 });
+            } else {
                 let end = self.line.iter().position(|byte| *byte == b':').unwrap_or_default();
-                keeps = KEPT.contains(&&self.line[..end]);
+                keeps = is_kept(&self.line[..end]);
+                if let Some(place) = head.place(&self.line[..end]) {
+                    *place = Some(text.len() + end + 1..text.len() + count);
+                }
             }
             if keeps {
                 let line = std::str::from_utf8(&self.line)

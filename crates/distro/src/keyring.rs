@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader};
 
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureType};
+use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureType, SubpacketData};
 use pgp::ser::Serialize as _;
 use pgp::types::{KeyDetails, PublicParams, Tag};
 
@@ -189,8 +189,9 @@ fn signers(certificate: &SignedPublicKey) -> Vec<Key> {
         .any(|signature| signature.verify_key(primary).is_ok());
     let expires = expiry(primary, binding);
     let mut keys = Vec::new();
-    if binding.key_flags().sign() && is_long_enough(primary) {
-        keys.push(key(Material::Primary(Box::new(primary.clone())), primary, expires, is_revoked));
+    if (binding.key_flags().sign() || !has_flags(binding)) && is_long_enough(primary) {
+        let material = Material::Primary(Box::new(primary.clone()));
+        keys.push(Key { expires_secs: expires, is_revoked, ..key(material, primary) });
     }
     for subkey in &certificate.public_subkeys {
         let Some(binding) = latest(subkey_bindings(primary, subkey)) else { continue };
@@ -200,26 +201,31 @@ fn signers(certificate: &SignedPublicKey) -> Vec<Key> {
         let own = expiry(&subkey.key, binding);
         let expires = own.into_iter().chain(expires).min();
         let is_revoked = is_revoked || is_subkey_revoked(primary, subkey);
-        keys.push(key(Material::Subkey(Box::new(subkey.key.clone())), &subkey.key, expires, is_revoked));
+        let material = Material::Subkey(Box::new(subkey.key.clone()));
+        keys.push(Key { expires_secs: expires, is_revoked, ..key(material, &subkey.key) });
     }
     keys
 }
 
-fn key(material: Material, details: &impl KeyDetails, expires_secs: Option<u64>, is_revoked: bool) -> Key {
+/// A key that neither expires nor was revoked.
+fn key(material: Material, details: &impl KeyDetails) -> Key {
     Key {
         material,
         fingerprint: details.fingerprint().to_string().to_uppercase(),
         created_secs: details.created_at().as_secs().into(),
-        expires_secs,
-        is_revoked,
+        expires_secs: None,
+        is_revoked: false,
     }
 }
 
 /// What the primary key says of itself: certifications of its user ids that stand, and direct signatures.
+///
+/// Direct signatures that only name revokers, as Debian's keys have them, say nothing of what the key may do.
 fn self_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signature> {
     let primary = &certificate.primary_key;
     let direct = certificate.details.direct_signatures.iter().filter(|signature| {
         signature.typ() == Some(SignatureType::Key)
+            && has_flags(signature)
             && is_strong(signature)
             && signature.verify_key(primary).is_ok()
     });
@@ -262,6 +268,12 @@ fn latest<'key>(signatures: impl Iterator<Item = &'key Signature>) -> Option<&'k
     signatures.max_by_key(|signature| signature.created())
 }
 
+/// Tells whether a signature limits what its key may do; a key without limits may do all.
+fn has_flags(signature: &Signature) -> bool {
+    let mut subpackets = signature.config().into_iter().flat_map(|config| config.hashed_subpackets());
+    subpackets.any(|subpacket| matches!(subpacket.data, SubpacketData::KeyFlags(_)))
+}
+
 fn expiry(key: &impl KeyDetails, binding: &Signature) -> Option<u64> {
     let valid_secs = u64::from(binding.key_expiration_time()?.as_secs());
     (valid_secs > 0).then(|| u64::from(key.created_at().as_secs()) + valid_secs)
@@ -287,13 +299,26 @@ mod tests {
     #[test]
     fn debians_keys_are_shipped_with_their_subkeys() {
         let fingerprints: Vec<_> = Keyring::debian().fingerprints().map(str::to_owned).collect();
-        insta::assert_snapshot!(fingerprints.join("\n"), @"");
+        insta::assert_snapshot!(fingerprints.join("\n"), @r"
+        B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8
+        4CB50190207B4758A3F73A796ED0E7B82643E131
+        05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0
+        B0CAB9266E8C3929798B3EEEBDE6D2B9216EC7A8
+        4D64FEC119C2029067D6E791F8D2585B8783D481
+        04B54C3CDCA79751B16BC6B5225629DF75B188BD
+        B8E5F13176D2A7A75220028078DBA3BC47EF2265
+        5E04A1E3223A19A20706E20F9904613D4CCE68C6
+        89C87ACEA5DD6B8E6A7068808E9F831205B4BA95
+        41587F7DB8C774BCCF131416762F67A0B2C39DE4
+        ");
     }
 
     #[test]
     fn every_shipped_key_expires() {
         let keyring = Keyring::debian();
-        assert!(keyring.keys.iter().all(|key| key.expires_secs.is_some_and(|secs| secs > 1_900_000_000)));
+        let expiries: Vec<_> =
+            keyring.keys.iter().map(|key| key.expires_secs.unwrap_or(0) / 31_557_600 + 1970).collect();
+        assert_eq!(expiries, [2031, 2031, 2031, 2031, 2031, 2035, 2035, 2035, 2035, 2033]);
     }
 
     #[test]

@@ -21,11 +21,13 @@ pub mod sources;
 mod stanza;
 pub mod status;
 
-pub use closure::{Chosen, Closure, ClosureError, ClosureOptions, LeftOut, Shortfall, Why, closure};
+pub use closure::{
+    Chosen, Closure, ClosureError, ClosureOptions, Exclusion, LeftOut, Shortfall, Why, closure,
+};
 pub use compression::Compression;
 pub use index::{IndexError, MultiArch, Package, PackageArch, PackageIndex, Priority, Provided};
 pub use keyring::{Keyring, KeyringError};
 pub use name::{Arch, NameError, PackageName, Suite, Version};
 pub use relation::{AnyOf, Bound, Operator, Relation, RelationError};
-pub use release::{IndexFile, Refusal, RefusedSignature, Release, ReleaseError};
+pub use release::{ByHash, IndexFile, Refusal, RefusedSignature, Release, ReleaseError};
 pub use sources::Archive;

@@ -1,6 +1,6 @@
 //! Directories, users, names and links that every image needs.
 
-use minke_cas::{Entry, ImagePath, Owner};
+use minke_cas::{Entry, Owner};
 
 use super::{Additions, SetupError};
 
@@ -118,11 +118,10 @@ fn python(additions: &mut Additions<'_>) -> Result<(), SetupError> {
     additions.link("/usr/bin/python3", &name)?;
     additions.directory(&format!("/usr/local/lib/{name}/dist-packages"), 0o755, ROOT)?;
     let site = format!("/usr/lib/{name}/sitecustomize.py");
-    let link: ImagePath = Additions::path(&site);
-    if let Some(Entry::Symlink(link)) = additions.base.get(&link).cloned() {
-        if link.target.starts_with("/etc/") {
-            additions.text(&link.target, "# Empty sitecustomize.py to avoid a dangling symlink\n")?;
-        }
+    if let Some(Entry::Symlink(link)) = additions.base.get(&Additions::path(&site)).cloned()
+        && link.target.starts_with("/etc/")
+    {
+        additions.text(&link.target, "# Empty sitecustomize.py to avoid a dangling symlink\n")?;
     }
     Ok(())
 }

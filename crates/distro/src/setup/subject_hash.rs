@@ -124,12 +124,65 @@ fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
     fn what_is_no_certificate_has_no_hash() {
         for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "nonsense"] {
             assert_eq!(subject_hash(pem.as_bytes()), None);
+        }
+    }
+
+    /// What openssl makes of a subject, and what we do; none without openssl.
+    fn hashes(arguments: &[&str]) -> Option<(String, String)> {
+        let openssl = minke_testkit::program("openssl")?;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("x.pem");
+        let made = Command::new(&openssl)
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-keyout",
+                "/dev/null",
+            ])
+            .args(arguments)
+            .arg("-out")
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let hashed = Command::new(openssl)
+            .args(["x509", "-noout", "-subject_hash", "-in"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let theirs = String::from_utf8(hashed.stdout).unwrap().trim().to_owned();
+        Some((theirs, subject_hash(&std::fs::read(&path).unwrap()).unwrap()))
+    }
+
+    #[test]
+    fn odd_subjects_hash_as_in_openssl() {
+        let long = format!("/O={}/OU={}", "x ".repeat(30), "y".repeat(64));
+        let subjects = [
+            "/C=DE/O=Toy Town/CN=Toy Root",
+            "/O=  Blanks \t  all   ROUND /CN= a",
+            "/CN=x+OU=y+O=z/C=AT",
+            "/emailAddress=Toys@HOST.test/DC=test",
+            "/O=\u{c4}rger \u{df} \u{130}",
+            &long,
+        ];
+        for subject in subjects {
+            for more in [&["-utf8", "-subj", subject][..], &["-subj", subject][..]] {
+                let Some((theirs, ours)) = hashes(more) else { return };
+                assert_eq!(ours, theirs, "{more:?}");
+            }
         }
     }
 
