@@ -6,10 +6,12 @@
 //!
 //! Spec: <https://peps.python.org/pep-0517/>, <https://peps.python.org/pep-0518/>
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use minke_cas::{Digest, Epoch, ImagePath, Meter, Store, StoreError, Tree};
-use minke_exec::{Interpreter, Uv}; use crate::stub::{BuildSeal, WheelBuild, WheelBuildError, build_requires, build_wheel};
+use minke_cas::{Digest, Entry, Epoch, ImagePath, Meter, Store, StoreError, Tree};
+use minke_exec::{Backend, Seal, Uv, WheelBuild};
 use minke_net::Client;
 use minke_python::{Provenance, Pyproject, PyprojectError, Request, Target, Venv, WheelFileName, WheelFileNameError};
 use serde::{Deserialize, Serialize};
@@ -32,10 +34,6 @@ pub struct Workshop<'build> {
     pub reporter: &'build Reporter,
     /// The base's tree.
     pub base: &'build Tree,
-    /// The same as a directory.
-    pub room: &'build Path,
-    /// The base's interpreter.
-    pub interpreter: &'build Interpreter,
     /// What is built for.
     pub target: &'build Target,
     /// The project.
@@ -106,7 +104,7 @@ pub enum BackendError {
         /// The directory.
         directory: PathBuf,
         /// What it said.
-        source: WheelBuildError,
+        source: minke_exec::BuildError,
     },
     /// The backend made something that isn't called as a wheel is.
     #[error("the backend of `{}` made a file that is no wheel", directory.display())]
@@ -127,8 +125,7 @@ struct Key<'key> {
     sources: Digest,
     base: Digest,
     requires: &'key [String],
-    backend: &'key str,
-    backend_path: &'key [String],
+    backend: &'key Backend,
     epoch: Epoch,
 }
 
@@ -142,8 +139,7 @@ struct BuiltWheel {
 /// How a directory says that it is built.
 struct System {
     requires: Vec<String>,
-    backend: String,
-    backend_path: Vec<String>,
+    backend: Backend,
 }
 
 impl Workshop<'_> {
@@ -181,7 +177,6 @@ impl Workshop<'_> {
             base: self.base.digest(),
             requires: &system.requires,
             backend: &system.backend,
-            backend_path: &system.backend_path,
             epoch: self.epoch,
         };
         let built: BuiltWheel = self.store.memo("own-wheel-1", &key, || {
@@ -207,14 +202,13 @@ impl Workshop<'_> {
         Ok(match declared {
             Some(system) => System {
                 requires: as_written(&text),
-                backend: system.build_backend.unwrap_or_else(|| LEGACY.to_owned()),
-                backend_path: system.backend_path,
+                backend: system.build_backend.map_or_else(Backend::legacy, |name| Backend {
+                    name,
+                    path: system.backend_path,
+                }),
             },
-            None => System {
-                requires: vec!["setuptools >= 40.8.0".to_owned()],
-                backend: LEGACY.to_owned(),
-                backend_path: Vec::new(),
-            },
+            // PEP 517, "source trees".
+            None => System { requires: vec!["setuptools >= 40.8.0".to_owned()], backend: Backend::legacy() },
         })
     }
 
@@ -225,32 +219,37 @@ impl Workshop<'_> {
         (uv, python): (&Uv, &Path),
     ) -> Result<BuiltWheel, BackendError> {
         let failed = |source| BackendError::Build { directory: directory.to_owned(), source };
-        let mut build = WheelBuild {
-            base: self.base.clone(),
-            interpreter: venv(self.target).interpreter,
-            sources,
-            requirements: self.requirements(directory, &system.requires, (uv, python))?,
-            backend: system.backend.clone(),
-            backend_path: system.backend_path.clone(),
-            epoch: self.epoch,
-        };
-        let seal = match crate::stub::sealing_available() {
-            Ok(()) => BuildSeal::Sealed,
+        let interpreter = venv(self.target).interpreter;
+        let seal = match minke_exec::sealing_available() {
+            Ok(()) => Seal::Sealed,
             Err(unavailable) => {
                 self.reporter.warn(format!(
                     "`{}` is built without a sealed room, with the rights of this user: {unavailable}",
                     directory.display()
                 ));
-                BuildSeal::Unsealed
+                Seal::Unsealed
             }
         };
-        let more = build_requires(&build, self.store, seal).map_err(failed)?;
+        let requirements = self.requirements(directory, &system.requires, (uv, python))?;
+        let mut build = WheelBuild {
+            base: self.base,
+            python: &interpreter,
+            source: &sources,
+            requirements: &requirements,
+            backend: &system.backend,
+            config_settings: BTreeMap::new(),
+            epoch: self.epoch,
+        };
+        let more = build.requires(self.store, seal).map_err(failed)?;
+        let all_requirements;
         if !more.is_empty() {
-            let all: Vec<String> = system.requires.iter().chain(&more).cloned().collect();
-            build.requirements = self.requirements(directory, &all, (uv, python))?;
+            let all: Vec<String> = system.requires.iter().cloned().chain(more).collect();
+            all_requirements = self.requirements(directory, &all, (uv, python))?;
+            build.requirements = &all_requirements;
         }
-        let (name, digest, size) = build_wheel(&build, self.store, seal).map_err(failed)?;
-        Ok(BuiltWheel { name, digest, size })
+        let built = build.wheel(self.store, seal).map_err(failed)?;
+        let bytes = self.store.read_file(&built.file)?;
+        Ok(BuiltWheel { name: built.name, digest: self.store.put(&bytes)?, size: built.file.size })
     }
 
     /// Installs what a backend needs into a tree that has nothing else.
@@ -285,8 +284,23 @@ impl Workshop<'_> {
             .collect();
         let together = |source| BackendError::Together { directory: directory.to_owned(), source };
         let settled = crate::parts::settle(parts, crate::parts::Strictness::LaterWins).map_err(together)?;
-        Ok(settled.tree)
+        Ok(from_site_packages(&settled.tree, &venv(self.target)))
     }
+}
+
+/// Returns what is installed in an environment as the workshop wants it: from `site-packages` down, programs in
+/// `/bin`.
+fn from_site_packages(tree: &Tree, venv: &Venv) -> Tree {
+    let mut requirements = Tree::new();
+    let mut graft = |from: &ImagePath, to: &ImagePath| {
+        if let Some(directory) = tree.directory(from) {
+            let placed = requirements.insert(to, Entry::Directory(Arc::clone(directory)));
+            placed.expect("a distribution has no module called `bin`");
+        }
+    };
+    graft(&venv.site_packages(), &ImagePath::root());
+    graft(&venv.bin(), &"/bin".parse().expect("a path"));
+    requirements
 }
 
 /// Returns `requires` of a `pyproject.toml` that was checked before, in the user's words, as uv wants them.
@@ -295,9 +309,6 @@ fn as_written(text: &str) -> Vec<String> {
     let requires = table.get("build-system").and_then(|system| system.get("requires")).and_then(toml::Value::as_array);
     requires.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
 }
-
-/// What builds a project that doesn't say: PEP 517, "source trees".
-const LEGACY: &str = "setuptools.build_meta:__legacy__";
 
 /// Where a backend and what it needs lie in the room.
 fn venv(target: &Target) -> Venv {

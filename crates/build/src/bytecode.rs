@@ -1,6 +1,6 @@
 //! Bytecode for what is in the image, by the image's own interpreter.
 
-use minke_cas::{Digest, File, ImagePath, PackId, Store, StoreError, Tree};
+use minke_cas::{Digest, Entry, File, ImagePath, PackId, Store, StoreError, Tree};
 use minke_exec::{CompileError, Compiled, Interpreter, Isolation};
 use serde::{Deserialize, Serialize};
 
@@ -47,16 +47,23 @@ struct Remembered {
 impl Compiler {
     /// Adds to a part the bytecode of its modules.
     ///
-    /// What isn't valid for this interpreter, such as templates and tests of syntax errors, has none.
+    /// `whole` is the image, in which links lead to where they lead. What isn't valid for this interpreter, such as templates and tests of syntax errors, has none.
     ///
     /// # Errors
     /// [`BytecodeError`] names whose modules.
-    pub fn compile(&self, store: &Store, part: &Part) -> Result<Tree, BytecodeError> {
+    pub fn compile(&self, store: &Store, part: &Part, whole: &Tree) -> Result<Tree, BytecodeError> {
+        let is_module =
+            |path: &ImagePath| path.as_str().ends_with(".py") && self.roots.iter().any(|root| path.starts_with(root));
         let sources: Vec<(ImagePath, File)> = part
             .tree
-            .files()
-            .filter(|(path, _)| path.as_str().ends_with(".py") && self.roots.iter().any(|root| path.starts_with(root)))
-            .map(|(path, file)| (path, file.clone()))
+            .walk()
+            .filter(|(path, _)| is_module(path))
+            .filter_map(|(path, entry)| match entry {
+                Entry::File(file) => Some((path, file.clone())),
+                // Python asks for bytecode beside the name that it imports, which may be a link.
+                Entry::Symlink(_) => whole.resolve_file(&path).map(|file| (path.clone(), file.clone())),
+                Entry::Directory(_) => None,
+            })
             .collect();
         if sources.is_empty() {
             return Ok(part.tree.clone());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use minke_cas::Store;
-use crate::stub::docker::{self, DockerError};
+use minke_net::docker::{self, DockerError};
 use minke_oci::{
     Destination, Image, OutputError, Reference, save_docker_archive, save_oci_archive, write_docker_archive,
     write_layout,

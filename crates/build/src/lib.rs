@@ -23,7 +23,6 @@ mod pipeline;
 pub mod project;
 mod request;
 pub mod run;
-mod stub;
 pub mod settings;
 pub mod system;
 pub mod uv;

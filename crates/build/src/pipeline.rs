@@ -45,7 +45,7 @@ pub fn build(request: &Request, store: &Store, reporter: &Reporter) -> Result<Bu
     let mut gathered = foreman.gather(&project, &base, wheels)?;
     let entry = foreman.entry(&project, &base, &gathered);
     let settled = foreman.settle(std::mem::take(&mut gathered.parts))?;
-    let parts = foreman.compile(&base, settled.parts)?;
+    let parts = foreman.compile(&base, settled.parts, &settled.tree)?;
     let (layers, lines) = foreman.layers(parts, &settled.tree)?;
     let image = foreman.image(&layers, &entry, gathered.epoch)?;
     foreman.deliver(&image, &name, &wanted)?;
@@ -79,7 +79,6 @@ struct Base {
     /// All of the parts together.
     tree: Tree,
     compiler: Compiler,
-    room: PathBuf,
 }
 
 /// Everything that goes into the image, before it is settled who owns what.
@@ -144,7 +143,7 @@ impl Foreman<'_> {
         let library = format!("/usr/lib/python{}", target.python.short());
         let roots = [library.as_str(), "/usr/lib/python3", config::HOME].map(|root| root.parse().expect("a path"));
         let compiler = Compiler { interpreter, program, roots: roots.to_vec() };
-        Ok(Base { debian, target, venv, picks, parts, tree, compiler, room })
+        Ok(Base { debian, target, venv, picks, parts, tree, compiler })
     }
 
     fn target(&self, facts: &debian::SuiteFacts) -> Result<Target, BuildError> {
@@ -233,8 +232,6 @@ impl Foreman<'_> {
                 client: &self.client,
                 reporter: self.reporter,
                 base: &base.tree,
-                room: &base.room,
-                interpreter: &base.compiler.interpreter,
                 target: &base.target,
                 project,
                 ignore: &settings.ignore,
@@ -373,11 +370,11 @@ impl Foreman<'_> {
     }
 
     /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
-    fn compile(&self, base: &Base, parts: Vec<Part>) -> Result<Vec<Part>, BuildError> {
+    fn compile(&self, base: &Base, parts: Vec<Part>, whole: &Tree) -> Result<Vec<Part>, BuildError> {
         self.hop(Hop::Bytecode, Unit::Pieces, |meter| {
             meter.expect(parts.len() as u64);
             let work = |part: &Part| -> Result<Part, BuildError> {
-                let tree = base.compiler.compile(self.store, part).map_err(BuildError::Bytecode)?;
+                let tree = base.compiler.compile(self.store, part, whole).map_err(BuildError::Bytecode)?;
                 let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
                 let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
                 minke_oci::compress_segment(self.store, &segment(&part), self.compression()).map_err(layer)?;
