@@ -26,8 +26,7 @@ mod wheel_name;
 
 pub use entry_points::{EntryPoint, EntryPoints, EntryPointsError};
 pub use lock::{
-    Distribution, Groups, Location, Lock, LockError, LockedFile, LockedPackage, Origin, SelectError,
-    Selection,
+    Distribution, Groups, Location, Lock, LockError, LockedPackage, Origin, SelectError, Selection,
 };
 pub use marker::{Environment, Marker, MarkerError};
 pub use metadata::{Metadata, MetadataError};
@@ -41,6 +40,6 @@ pub use tags::{Rank, Tag, Tags};
 pub use target::{Arch, Libc, Platform, PythonVersion, PythonVersionError, Target};
 pub use venv::Venv;
 pub use wheel::{
-    DirectUrl, Installed, Provenance, Request, Warning, WheelError, WheelFault, WheelFile, install,
+    DirectUrl, Installed, Provenance, Request, WheelError, WheelFault, WheelFile, WheelWarning, install,
 };
 pub use wheel_name::{WheelFileName, WheelFileNameError};

@@ -77,17 +77,17 @@ enum VcsLocation {
 
 /// A file that a lock file names.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LockedFile {
+struct LockedFile {
     /// Its name, without directories.
-    pub name: String,
+    name: String,
     /// Its address, where it has one.
-    pub url: Option<SourceUrl>,
+    url: Option<SourceUrl>,
     /// Where it lies, relative to the lock file or absolute, where it has no address.
-    pub path: Option<String>,
+    path: Option<String>,
     /// Its length in bytes.
-    pub size: Option<u64>,
+    size: Option<u64>,
     /// Its hashes in hexadecimal digits, by the algorithm's lower-case name.
-    pub hashes: BTreeMap<String, String>,
+    hashes: BTreeMap<String, String>,
 }
 
 /// A lock file cannot be read.
@@ -142,7 +142,7 @@ impl Lock {
 
 impl LockedFile {
     /// Returns the file's sha256, if the lock has one.
-    pub fn digest(&self) -> Option<Digest> {
+    fn digest(&self) -> Option<Digest> {
         // Reading has checked that it is one.
         self.hashes.get("sha256")?.parse().ok()
     }

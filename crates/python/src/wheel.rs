@@ -107,12 +107,12 @@ pub struct Installed {
     /// Whether it says that it holds no binaries.
     pub root_is_purelib: bool,
     /// What was odd about it.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<WheelWarning>,
 }
 
 /// Something about a wheel that is odd but harmless.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Warning {
+pub enum WheelWarning {
     /// It is of a newer minor version of the format than is known.
     NewerFormat {
         /// What it says.
@@ -138,13 +138,13 @@ struct Facts {
     root_is_purelib: bool,
     record: Record,
     entry_points: EntryPoints,
-    warnings: Vec<Warning>,
+    warnings: Vec<WheelWarning>,
 }
 
 /// What has a place so far.
 struct Placed {
     files: BTreeMap<ImagePath, File>,
-    warnings: Vec<Warning>,
+    warnings: Vec<WheelWarning>,
 }
 
 /// Puts a wheel's files where they go, as a tree; their contents go into one pack of the store.
@@ -216,7 +216,7 @@ fn read_facts<R: Read + Seek>(
     let version = wheel.first("Wheel-Version").map_err(WheelFault::WheelFile)?;
     match version.split_once('.').map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>())) {
         Some((Ok(1), Ok(0))) => {}
-        Some((Ok(1), Ok(_))) => warnings.push(Warning::NewerFormat { version: version.to_owned() }),
+        Some((Ok(1), Ok(_))) => warnings.push(WheelWarning::NewerFormat { version: version.to_owned() }),
         _ => return Err(WheelFault::Format { version: version.to_owned() }),
     }
     let root_is_purelib = match wheel.first("Root-Is-Purelib").map_err(WheelFault::WheelFile)? {

@@ -7,7 +7,7 @@ use minke_cas::{File, Mode, PackWriter, Store, StoreError};
 
 use super::archive::{Archive, Member};
 use super::layout::{Fate, Layout, Role};
-use super::{Placed, Warning, WheelFault};
+use super::{Placed, WheelFault, WheelWarning};
 use crate::{Record, RecordEntry};
 
 /// Stores every member that has a place, in the order of the zip directory.
@@ -46,10 +46,14 @@ pub(super) fn place<R: Read + Seek>(
     }
 
     let absent = |path: &&String| !archive.has(path);
-    let mut warnings: Vec<_> =
-        record.entries.keys().filter(absent).map(|path| Warning::NotThere { path: path.clone() }).collect();
+    let mut warnings: Vec<_> = record
+        .entries
+        .keys()
+        .filter(absent)
+        .map(|path| WheelWarning::NotThere { path: path.clone() })
+        .collect();
     if dropped > 0 {
-        warnings.push(Warning::Bytecode { files: dropped, bytes: dropped_bytes });
+        warnings.push(WheelWarning::Bytecode { files: dropped, bytes: dropped_bytes });
     }
     Ok(Placed { files, warnings })
 }
