@@ -1,0 +1,113 @@
+//! What to do about each error, and with which status minke exits.
+//!
+//! One `match` over every variant, without `_`: a new error doesn't compile until someone has written its
+//! advice. This is the only place that knows exit codes, and the only one that tells the user what to type.
+
+mod foreman;
+
+use std::process::ExitCode;
+
+use minke_cas::StoreError;
+
+use crate::failure::Failure;
+use crate::settings::SurroundingsError;
+use crate::task::UsageError;
+
+/// How a command ended, as the process's exit status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    /// The project or its inputs are at fault.
+    Project,
+    /// The command line is wrong.
+    Usage,
+    /// A build from source failed.
+    SourceBuild,
+    /// The network, an index, a mirror, a registry or a daemon.
+    Network,
+    /// A bug in minke.
+    Bug,
+}
+
+impl Exit {
+    /// Returns the status.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Project => 1,
+            Self::Usage => 2,
+            Self::SourceBuild => 3,
+            Self::Network => 5,
+            Self::Bug => 70,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// What to do about an error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Advice {
+    /// With which status minke exits.
+    pub(crate) exit: Exit,
+    /// What the user can do, if it isn't said by the error.
+    pub(crate) help: Option<String>,
+}
+
+/// Advises on a failure.
+pub(crate) fn advise(failure: &Failure) -> Advice {
+    match failure {
+        Failure::Usage(error) => usage(error),
+        Failure::Surroundings(error) => surroundings(error),
+        Failure::Cache(_) => Exit::Project.help("`--cache-dir` or MINKE_CACHE choose another place"),
+        Failure::Output(_) => Exit::Project.silent(),
+        Failure::Signals(_) => Exit::Bug.silent(),
+        Failure::Project(error) => foreman::project(error),
+        Failure::Images(error) => foreman::images(error),
+        Failure::Build(error) => foreman::build(error),
+    }
+}
+
+fn usage(error: &UsageError) -> Advice {
+    match error {
+        UsageError::Conflict { first, .. } => Exit::Usage.help(format!("leave {first} away")),
+        UsageError::Surroundings(error) => surroundings(error),
+        UsageError::Image { .. } => Exit::Usage.help("`minke images` lists all images"),
+        UsageError::NoTerminal => {
+            Exit::Usage.help("leave `--tty` away: a terminal is attached where there is one")
+        }
+    }
+}
+
+fn surroundings(error: &SurroundingsError) -> Advice {
+    match error {
+        SurroundingsError::Directory(_) => Exit::Usage.help("change to a directory that exists"),
+        SurroundingsError::Variable { name, .. } => Exit::Usage.help(format!("set or unset {name}")),
+        SurroundingsError::NoCache => Exit::Usage.help("say it with `--cache-dir` or MINKE_CACHE"),
+    }
+}
+
+fn store(error: &StoreError) -> Advice {
+    match error {
+        StoreError::Io { .. } | StoreError::Input(_) => Exit::Project.help(
+            "see that the disk isn't full and the cache can be written; `--cache-dir` or MINKE_CACHE choose \
+             another place for it",
+        ),
+        StoreError::Mismatch { .. } => Exit::Network.help("try again; the file was damaged on its way"),
+        StoreError::Missing { .. } | StoreError::Damaged { .. } => {
+            Exit::Project.help("remove the cache; what was in it is fetched and built again")
+        }
+    }
+}
+
+impl Exit {
+    fn help(self, help: impl Into<String>) -> Advice {
+        Advice { exit: self, help: Some(help.into()) }
+    }
+
+    fn silent(self) -> Advice {
+        Advice { exit: self, help: None }
+    }
+}

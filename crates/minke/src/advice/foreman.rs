@@ -1,0 +1,242 @@
+//! What to do about the foreman's errors.
+
+use minke_build::BuildError;
+use minke_build::backend::BackendError;
+use minke_build::bytecode::BytecodeError;
+use minke_build::debian::DebianError;
+use minke_build::deliver::DeliverError;
+use minke_build::images::ImagesError;
+use minke_build::lock::LockStepError;
+use minke_build::native::NativeError;
+use minke_build::parts::SettleError;
+use minke_build::project::ProjectError;
+use minke_build::project::sources::{SourcesError, SourcesTreeError};
+use minke_build::run::RunStepError;
+use minke_build::settings::SettingsError;
+use minke_build::system::SystemError;
+use minke_build::uv::FindUvError;
+use minke_build::wheels::WheelsError;
+
+use super::{Advice, Exit, store};
+
+/// What is wrong with a connection is said by the error; that it may pass is not.
+const AGAIN: &str = "try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate";
+
+/// Advises on a build or a run.
+pub(super) fn build(error: &BuildError) -> Advice {
+    match error {
+        BuildError::Tag { .. } => Exit::Usage.help("choose another name with `--tag`"),
+        BuildError::Destination(_) => Exit::Usage.help("`minke build --help` lists all destinations"),
+        BuildError::Compression { .. } => Exit::Usage.help("choose `--compression gzip` for it"),
+        BuildError::Client(_) => {
+            Exit::Usage.help("see the variables HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE")
+        }
+        BuildError::Project(error) => project(error),
+        BuildError::Sources(error) => sources_tree(error),
+        BuildError::PythonVersion { .. } => Exit::Project.help("say it as in `python = \"3.13\"`"),
+        BuildError::WrongPython { has, .. } => Exit::Project
+            .help(format!("build for Python {has}, or choose a suite that has yours with `base`")),
+        BuildError::RequiresPython { .. } => Exit::Project
+            .help("choose a suite whose Python it allows with `base`, or widen `requires-python`"),
+        BuildError::Debian(error) => debian(error),
+        BuildError::System(error) => system(error),
+        BuildError::Interpreter(_) | BuildError::Image(_) => Exit::Bug.silent(),
+        BuildError::Wrapper(_) => Exit::Project.help("see that the disk isn't full"),
+        BuildError::Uv(error) => uv(error),
+        BuildError::Lock(error) => lock(error),
+        BuildError::Wheels(error) => wheels(error),
+        BuildError::Backend(error) => backend(error),
+        BuildError::Settle(error) => settle(error),
+        BuildError::Native(NativeError::Store(error)) => store(error),
+        BuildError::Bytecode(error) => bytecode(error),
+        BuildError::Layer { .. } => Exit::Project.help("see that the disk isn't full"),
+        BuildError::Port(_) => Exit::Project.help("say it as in `ports = [8000, \"53/udp\"]`"),
+        BuildError::Deliver(error) => deliver(error),
+        BuildError::Images(error) => images(error),
+        BuildError::Run(error) => run(error),
+        BuildError::Store(error) => store(error),
+    }
+}
+
+/// Advises on a project that cannot be read.
+pub(super) fn project(error: &ProjectError) -> Advice {
+    match error {
+        ProjectError::NotADirectory { .. } => Exit::Project.help("name the project's directory"),
+        ProjectError::NoProject { .. } => {
+            Exit::Project.help("name the directory of a Python project: `minke build PROJECT`")
+        }
+        ProjectError::Foreign { export, .. } => {
+            Exit::Project.help(format!("write what minke reads with `{export}`"))
+        }
+        ProjectError::Io { .. } | ProjectError::Pyproject { .. } => Exit::Project.silent(),
+        ProjectError::Settings(SettingsError::Syntax { .. } | SettingsError::Unknown { .. }) => {
+            Exit::Project.silent()
+        }
+    }
+}
+
+/// Advises on images of the store.
+pub(super) fn images(error: &ImagesError) -> Advice {
+    match error {
+        ImagesError::Name { .. } => Exit::Usage.silent(),
+        ImagesError::Unknown { known, .. } if known.is_empty() => {
+            Exit::Project.help("build it with `minke build`")
+        }
+        ImagesError::Unknown { .. } => Exit::Project.help("`minke images` lists all images"),
+        ImagesError::Image { .. } => Exit::Project.help("build it again with `minke build`"),
+        ImagesError::Store(error) => store(error),
+    }
+}
+
+fn sources_tree(error: &SourcesTreeError) -> Advice {
+    match error {
+        SourcesTreeError::Read(error) => sources(error),
+        SourcesTreeError::Store(error) => store(error),
+    }
+}
+
+fn sources(error: &SourcesError) -> Advice {
+    match error {
+        SourcesError::Io { .. } => Exit::Project.silent(),
+        SourcesError::Pattern(_) => Exit::Project.help("correct the pattern"),
+        SourcesError::Outside { .. } | SourcesError::Name { .. } | SourcesError::Special { .. } => {
+            Exit::Project.help("remove it, or name it in .dockerignore or with `--ignore`")
+        }
+    }
+}
+
+fn debian(error: &DebianError) -> Advice {
+    match error {
+        DebianError::NoMirror => Exit::Project.help(
+            "set MINKE_DEBIAN_MIRROR, or `mirror` in [tool.minke.debian], to the address in your \
+             /etc/apt/sources.list",
+        ),
+        DebianError::Mirror { .. } => Exit::Project.help("say it as in `http://host.test/debian`"),
+        DebianError::Name { .. } => Exit::Project.silent(),
+        DebianError::Keyring { .. } => Exit::Project.help("name a keyring as in apt's `Signed-By`"),
+        DebianError::FetchRelease { .. } | DebianError::FetchIndex { .. } => Exit::Network.help(AGAIN),
+        DebianError::Release { .. } => Exit::Network.help(
+            "for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose \
+             another mirror, and see that this machine's clock is right",
+        ),
+        DebianError::NoIndex { .. } | DebianError::NotABase { .. } => {
+            Exit::Project.help("choose another suite with `base`, or another mirror")
+        }
+        DebianError::Index { .. } => Exit::Network.help("choose another mirror"),
+        DebianError::Closure(_) => Exit::Project.help("see `system-packages`; the mirror may also be half updated"),
+        DebianError::Store(error) => store(error),
+    }
+}
+
+fn system(error: &SystemError) -> Advice {
+    match error {
+        SystemError::Address { source, .. } => debian(source),
+        SystemError::Fetch { .. } => Exit::Network.help(AGAIN),
+        SystemError::Unpack { .. } => {
+            Exit::Project.help("minke refuses packages that are not as Debian makes them")
+        }
+        SystemError::Setup(_) => Exit::Project.silent(),
+        SystemError::Store(error) => store(error),
+    }
+}
+
+fn uv(error: &FindUvError) -> Advice {
+    match error {
+        FindUvError::Machine { .. } => Exit::Project.help("install uv and put it on PATH"),
+        FindUvError::NoIndex | FindUvError::NotListed { .. } => {
+            Exit::Project.help("install uv and put it on PATH, or set UV_DEFAULT_INDEX")
+        }
+        FindUvError::Address(_) => Exit::Project.help("correct UV_DEFAULT_INDEX or pip's `index-url`"),
+        FindUvError::List(_) | FindUvError::Fetch(_) | FindUvError::Pip(_) => Exit::Network.help(AGAIN),
+        FindUvError::Unpack(_) => Exit::Network.help("install uv and put it on PATH"),
+        FindUvError::Read(_) => Exit::Project.silent(),
+        FindUvError::Store(error) => store(error),
+    }
+}
+
+fn lock(error: &LockStepError) -> Advice {
+    match error {
+        LockStepError::Missing | LockStepError::Outgrown { .. } => {
+            Exit::Project.help("build once without `--locked`, and keep `pylock.toml`")
+        }
+        LockStepError::Uv(error) => uv(error),
+        LockStepError::Export(_) => Exit::Project.help("bring it up to date with `uv lock`"),
+        LockStepError::Resolve { .. } => Exit::Project.silent(),
+        LockStepError::Lock { .. } => {
+            Exit::Project.help("make it anew: remove it, and build without `--locked`")
+        }
+        LockStepError::Select(_) | LockStepError::Name(_) => Exit::Project.silent(),
+        LockStepError::Keep(error) => project(error),
+    }
+}
+
+fn wheels(error: &WheelsError) -> Advice {
+    match error {
+        WheelsError::SourceOnly { name, .. } => Exit::SourceBuild.help(format!(
+            "build its wheel with `pip wheel --no-deps {name}` on a system like the image's, and name the wheel's \
+             directory with `--find-links`"
+        )),
+        WheelsError::Fetch { .. } => Exit::Network.help(AGAIN),
+        WheelsError::Read { .. } => Exit::Project.silent(),
+        WheelsError::Changed { .. } => Exit::Project.help("if you trust the new file, lock again"),
+        WheelsError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
+        WheelsError::Install(_) => Exit::Project.help("minke refuses wheels that installers may not trust; choose another version"),
+        WheelsError::Distribution(_) => Exit::Project.silent(),
+        WheelsError::Store(error) => store(error),
+    }
+}
+
+fn backend(error: &BackendError) -> Advice {
+    match error {
+        BackendError::Sources { source, .. } => sources_tree(source),
+        BackendError::Read { source, .. } => project(source),
+        BackendError::Pyproject { .. } => Exit::Project.silent(),
+        BackendError::Uv(error) => uv(error),
+        BackendError::Resolve { source, .. } => lock(source),
+        BackendError::Requirements { source, .. } => wheels(source),
+        BackendError::Together { source, .. } => settle(source),
+        BackendError::Build { .. } => Exit::SourceBuild.silent(),
+        BackendError::Name { .. } => Exit::SourceBuild.silent(),
+        BackendError::Store(error) => store(error),
+    }
+}
+
+fn settle(error: &SettleError) -> Advice {
+    match error {
+        SettleError::Conflict { .. } => {
+            Exit::Project.help("leave one of them out; between two wheels, the later wins without `--strict`")
+        }
+        SettleError::Extra(_) => Exit::Project.help("give each its own place"),
+        SettleError::Place { .. } => Exit::Project.silent(),
+    }
+}
+
+fn bytecode(error: &BytecodeError) -> Advice {
+    match error {
+        BytecodeError::Compile { .. } => Exit::Bug.silent(),
+        BytecodeError::Store(error) => store(error),
+    }
+}
+
+fn deliver(error: &DeliverError) -> Advice {
+    match error {
+        DeliverError::Write { .. } => Exit::Project.silent(),
+        DeliverError::Docker { .. } => Exit::Network
+            .help("see that Docker runs and that you may use its socket; DOCKER_HOST names another"),
+        DeliverError::DockerHost { .. } => Exit::Usage.help("set it to `unix:///path/to/docker.sock`"),
+    }
+}
+
+fn run(error: &RunStepError) -> Advice {
+    match error {
+        RunStepError::Flatten { .. } | RunStepError::Path(_) => {
+            Exit::Project.help("build the image again with `minke build`")
+        }
+        RunStepError::Bind { .. } => Exit::Usage.silent(),
+        RunStepError::UnknownUser { .. } | RunStepError::UnknownGroup { .. } => {
+            Exit::Usage.help("say it in numbers, UID:GID, with `--user`")
+        }
+        RunStepError::Store(error) => store(error),
+        RunStepError::Run { .. } => Exit::Project.silent(),
+    }
+}

@@ -1,0 +1,165 @@
+//! `minke build`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use minke_build::settings::{CommandLine, Port};
+use minke_cas::ImagePath;
+
+use super::{Variable, destination, new_name};
+use crate::foreman::Reference;
+
+/// Build a project's image
+///
+/// Settings stand in `[tool.minke]` of pyproject.toml or in minke.toml; environment variables (MINKE_PYTHON,
+/// MINKE_BASE, …) come over them, and the options below over both. Options that can be repeated add to what
+/// the files say.
+///
+/// The image is kept in minke's own store. Standard output gets one line: its name and digest.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  minke build
+  minke build ~/src/shop -t shop:1.4 --load
+  minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
+  minke build --locked --python 3.13 --compression zstd -o oci:layout:latest")]
+pub(crate) struct BuildArguments {
+    /// The project's directory
+    #[arg(default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Say more: one line for each step that is done
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// What the image is, and where it goes.
+    #[command(flatten)]
+    pub(crate) image: ImageArguments,
+    /// What of Python goes in.
+    #[command(flatten)]
+    pub(crate) python: PythonArguments,
+    /// What else goes in.
+    #[command(flatten)]
+    pub(crate) system: SystemArguments,
+    /// What a container of it does.
+    #[command(flatten)]
+    pub(crate) container: ContainerArguments,
+}
+
+/// What the image is, and where it goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Image")]
+pub(crate) struct ImageArguments {
+    /// What the image is called [default: the project's name]
+    #[arg(short, long, value_name = "NAME[:TAG]", value_parser = new_name)]
+    pub(crate) tag: Option<Reference>,
+    /// Write the image here too: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG],
+    /// docker-daemon:NAME[:TAG] (repeatable)
+    #[arg(short, long, value_name = "TRANSPORT:PLACE", value_parser = destination)]
+    pub(crate) output: Vec<String>,
+    /// Hand the image to the Docker daemon under its own name
+    #[arg(long)]
+    pub(crate) load: bool,
+    /// How layers are compressed; zstd is refused by Docker before 23 [default: gzip]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) compression: Option<Squeezing>,
+    /// How the image is cut into layers [default: shared]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) layers: Option<Cutting>,
+    /// A label in the image's config (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<Variable>,
+    /// An annotation on the image's manifest (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) annotation: Vec<Variable>,
+}
+
+/// What of Python goes in.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Python")]
+pub(crate) struct PythonArguments {
+    /// Fail where a lock file would have to be written
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// The Python to build for, such as 3.13 [default: the base's]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) python: Option<String>,
+    /// A dependency group to install besides the project's dependencies (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Vec<String>,
+    /// An extra of the project to install (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) extra: Vec<String>,
+    /// The workspace member to build
+    #[arg(long, value_name = "NAME")]
+    pub(crate) package: Option<String>,
+    /// A directory of wheels to prefer over the index (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) find_links: Vec<PathBuf>,
+    /// Fail where two wheels own one file with different contents
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// What else goes in.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "System")]
+pub(crate) struct SystemArguments {
+    /// The Debian suite whose packages make the base [default: trixie]
+    #[arg(long, value_name = "SUITE")]
+    pub(crate) base: Option<String>,
+    /// A distribution package to add (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) system_package: Vec<String>,
+    /// A pattern to leave out, as in .dockerignore (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) ignore: Vec<String>,
+}
+
+/// What a container of it does.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Container")]
+pub(crate) struct ContainerArguments {
+    /// What the container always runs, split as a shell does
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) entrypoint: Option<CommandLine>,
+    /// The arguments that it runs with where none are given, split as a shell does
+    #[arg(long, value_name = "ARGUMENTS")]
+    pub(crate) cmd: Option<CommandLine>,
+    /// An environment variable of the container (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<Variable>,
+    /// Where the container starts [default: /app]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) workdir: Option<ImagePath>,
+    /// Whom it runs as: a name, UID or UID:GID [default: 65532]
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// A port that it listens on: 8000 or 53/udp (repeatable)
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Vec<Port>,
+    /// A directory that outlives it (repeatable)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) volume: Vec<ImagePath>,
+    /// The signal that ends it
+    #[arg(long, value_name = "SIGNAL")]
+    pub(crate) stop_signal: Option<String>,
+}
+
+/// How layers are compressed, as typed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Squeezing {
+    /// What everything reads
+    Gzip,
+    /// Smaller and faster
+    Zstd,
+    /// Not at all
+    None,
+}
+
+/// How the image is cut into layers, as typed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Cutting {
+    /// Base, system, each heavy distribution, the rest, the app
+    Shared,
+    /// Everything in one layer
+    Single,
+}

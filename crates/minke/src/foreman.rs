@@ -1,0 +1,7 @@
+//! What the front desk asks of the foreman, under one roof, and the types of arguments that name images.
+
+pub(crate) use minke_build::images::{self, ImageLine, ImagesError};
+pub(crate) use minke_build::project::{ProjectError, wishes};
+pub(crate) use minke_build::run::{Network, RootAccess, RunRequest, Terminal, run};
+pub(crate) use minke_build::{BuildError, build};
+pub(crate) use minke_oci::{Destination, Reference};

@@ -1,0 +1,287 @@
+//! What is meant by a command line, in its surroundings: the values that the foreman takes.
+//!
+//! Arguments as typed are [`crate::arguments`]'s. Nothing is read or written here, so that every argument
+//! can be followed by a test to the value that it ends in.
+
+use std::path::PathBuf;
+
+use minke_build::LockPolicy;
+use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, Wishes};
+
+use crate::arguments::{
+    Arguments, BuildArguments, Color, Command, ContainerArguments, Cutting, FormError, Habits,
+    ImageArguments, NetworkArgument, Passed, PythonArguments, RunArguments, Squeezing, SystemArguments,
+    Variable, told,
+};
+use crate::foreman::{Network, Reference, RootAccess, RunRequest, Terminal};
+use crate::settings::{Surroundings, SurroundingsError};
+
+/// A command line as meant.
+#[derive(Clone)]
+pub(crate) struct Meant {
+    /// What to do.
+    pub(crate) task: Task,
+    /// How to speak about it.
+    pub(crate) manner: Manner,
+    /// Where the cache lies.
+    pub(crate) cache: PathBuf,
+}
+
+/// What to do.
+#[derive(Clone)]
+pub(crate) enum Task {
+    /// Build an image.
+    Build(Box<BuildTask>),
+    /// Run one.
+    Run(Box<RunRequest>),
+    /// List them.
+    Images,
+    /// Forget some.
+    Remove {
+        /// `NAME:TAG` or `NAME@DIGEST` of each.
+        names: Vec<String>,
+    },
+    /// Show one as JSON.
+    Inspect {
+        /// `NAME:TAG` or `NAME@DIGEST`.
+        image: String,
+    },
+}
+
+/// An image to build, but for what the project's own files wish.
+#[derive(Clone, Debug)]
+pub(crate) struct BuildTask {
+    /// The project's directory, absolute.
+    pub(crate) project: PathBuf,
+    /// What environment and arguments wish, in the order in which they come over the files.
+    pub(crate) wishes: Vec<(Origin, Wishes)>,
+    /// Whether locks may be written.
+    pub(crate) locks: LockPolicy,
+    /// What the image is called: `NAME:TAG`.
+    pub(crate) tag: Option<String>,
+    /// Where it goes besides the store; `docker-daemon:` alone means under the image's own name.
+    pub(crate) outputs: Vec<String>,
+}
+
+/// How to speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Manner {
+    /// How much.
+    pub(crate) verbosity: Verbosity,
+    /// To whom.
+    pub(crate) format: Format,
+    /// In colour or not.
+    pub(crate) color: Color,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verbosity {
+    /// Warnings, errors and the result.
+    Quiet,
+    /// Progress, notes and a closing table too.
+    Normal,
+    /// A line for each hop too.
+    Verbose,
+}
+
+/// To whom is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// To a person.
+    Text,
+    /// To a program, in JSON, one object per line.
+    Json,
+}
+
+/// A command line cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    /// Two arguments contradict each other.
+    #[error("{first} and {second} cannot be used together")]
+    Conflict {
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// The surroundings say something impossible, or too little.
+    #[error(transparent)]
+    Surroundings(#[from] SurroundingsError),
+    /// The image to run is none.
+    #[error("cannot run `{image}`")]
+    Image {
+        /// What was given.
+        image: String,
+        /// Why it is none.
+        #[source]
+        reason: FormError,
+    },
+    /// `--tty` was said where there is no terminal.
+    #[error("--tty needs a terminal, and standard input or output is none")]
+    NoTerminal,
+}
+
+impl Meant {
+    /// Works out what a command line means; `terminal` tells what standard input and output both are.
+    ///
+    /// # Errors
+    /// [`UsageError`] names the argument or variable.
+    pub(crate) fn of(
+        arguments: Arguments,
+        around: &Surroundings,
+        terminal: Terminal,
+    ) -> Result<Self, UsageError> {
+        let Arguments { command, common, verbose } = arguments;
+        let verbose = verbose || matches!(&command, Command::Build(build) if build.verbose);
+        let verbosity = match (common.quiet, verbose) {
+            (true, true) => return Err(UsageError::Conflict { first: "--quiet", second: "--verbose" }),
+            (true, false) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        let format = if common.json { Format::Json } else { Format::Text };
+        let task = match command {
+            Command::Build(build) => Task::Build(Box::new(build_task(*build, around)?)),
+            Command::Run(run) => Task::Run(Box::new(run_request(*run, around, terminal)?)),
+            Command::Images => Task::Images,
+            Command::Rmi { names } => {
+                Task::Remove { names: names.iter().map(Reference::to_string).collect() }
+            }
+            Command::Inspect { image } => Task::Inspect { image: image.to_string() },
+        };
+        let cache = around.cache(common.cache_dir.as_deref())?;
+        Ok(Self { task, manner: Manner { verbosity, format, color: common.color }, cache })
+    }
+}
+
+type Said = Vec<(&'static str, Wishes)>;
+
+fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
+    let BuildArguments { project, verbose: _, image, python, system, container } = arguments;
+    let tag = image.tag.as_ref().map(Reference::tagged);
+    let load = image.load.then(|| format!("docker-daemon:{}", tag.as_deref().unwrap_or_default()));
+    let outputs = image.output.iter().cloned().chain(load).collect();
+    let locks = if python.locked { LockPolicy::Locked } else { LockPolicy::Update };
+    let said = [
+        image_wishes(image),
+        python_wishes(python, around),
+        system_wishes(system),
+        container_wishes(container),
+    ];
+    let said = said.into_iter().flatten().filter(|(_, wishes)| *wishes != Wishes::default());
+    let mut wishes = around.wishes()?;
+    wishes.extend(said.map(|(name, wishes)| (Origin::Argument(name), wishes)));
+    Ok(BuildTask { project: around.absolute(&project), wishes, locks, tag, outputs })
+}
+
+// Arguments are taken apart by name and without `..`, so that one that is forgotten doesn't compile.
+
+fn image_wishes(arguments: ImageArguments) -> Said {
+    let ImageArguments { tag: _, output: _, load: _, compression, layers, label, annotation } = arguments;
+    let none = Wishes::default;
+    vec![
+        ("--compression", Wishes { compression: compression.map(packing), ..none() }),
+        ("--layers", Wishes { layers: layers.map(layer_policy), ..none() }),
+        ("--label", Wishes { labels: table(label), ..none() }),
+        ("--annotation", Wishes { annotations: table(annotation), ..none() }),
+    ]
+}
+
+fn python_wishes(arguments: PythonArguments, around: &Surroundings) -> Said {
+    let PythonArguments { locked: _, python, group, extra, package, find_links, strict } = arguments;
+    let none = Wishes::default;
+    let find_links = find_links.iter().map(|path| around.absolute(path)).collect();
+    vec![
+        ("--python", Wishes { python, ..none() }),
+        ("--group", Wishes { groups: group, ..none() }),
+        ("--extra", Wishes { extras: extra, ..none() }),
+        ("--package", Wishes { package, ..none() }),
+        ("--find-links", Wishes { find_links, ..none() }),
+        ("--strict", Wishes { strict: strict.then_some(true), ..none() }),
+    ]
+}
+
+fn system_wishes(arguments: SystemArguments) -> Said {
+    let SystemArguments { base, system_package, ignore } = arguments;
+    let none = Wishes::default;
+    vec![
+        ("--base", Wishes { base, ..none() }),
+        ("--system-package", Wishes { system_packages: system_package, ..none() }),
+        ("--ignore", Wishes { ignore, ..none() }),
+    ]
+}
+
+fn container_wishes(arguments: ContainerArguments) -> Said {
+    let ContainerArguments { entrypoint, cmd, env, workdir, user, port, volume, stop_signal } = arguments;
+    let none = Wishes::default;
+    vec![
+        ("--entrypoint", Wishes { entrypoint, ..none() }),
+        ("--cmd", Wishes { cmd, ..none() }),
+        ("--env", Wishes { env: table(env), ..none() }),
+        ("--workdir", Wishes { workdir, ..none() }),
+        ("--user", Wishes { user, ..none() }),
+        ("--port", Wishes { ports: port, ..none() }),
+        ("--volume", Wishes { volumes: volume, ..none() }),
+        ("--stop-signal", Wishes { stop_signal, ..none() }),
+    ]
+}
+
+fn run_request(
+    arguments: RunArguments,
+    around: &Surroundings,
+    terminal: Terminal,
+) -> Result<RunRequest, UsageError> {
+    let RunArguments { command, entrypoint, env, volume, read_only, network, workdir, user, tty, habits } =
+        arguments;
+    // Both ask for what happens anyway, and a port was refused when it was read.
+    let Habits { interactive: _, rm: _, publish: _ } = habits;
+    if tty && terminal == Terminal::Plain {
+        return Err(UsageError::NoTerminal);
+    }
+    let mut command = command.into_iter();
+    let image = command.next().expect("clap demands an image");
+    let image = told::<Reference>(&image).map_err(|reason| UsageError::Image { image, reason })?;
+    let passed = |Passed { key, value }| {
+        let value = value.or_else(|| around.host.variables.get(&key).cloned())?;
+        Some((key, value))
+    };
+    Ok(RunRequest {
+        image: image.to_string(),
+        args: command.collect(),
+        entrypoint: entrypoint.map(|CommandLine(words)| words),
+        env: env.into_iter().filter_map(passed).collect(),
+        binds: volume.iter().map(|bind| bind.below(&around.host.directory)).collect(),
+        root_access: if read_only { RootAccess::ReadOnly } else { RootAccess::Writable },
+        network: match network {
+            NetworkArgument::Host => Network::Host,
+            NetworkArgument::None => Network::None,
+        },
+        workdir,
+        user,
+        host: around.host.clone(),
+        terminal,
+    })
+}
+
+fn packing(compression: Squeezing) -> Packing {
+    match compression {
+        Squeezing::Gzip => Packing::Gzip,
+        Squeezing::Zstd => Packing::Zstd,
+        Squeezing::None => Packing::None,
+    }
+}
+
+fn layer_policy(layers: Cutting) -> LayerPolicy {
+    match layers {
+        Cutting::Shared => LayerPolicy::Shared,
+        Cutting::Single => LayerPolicy::Single,
+    }
+}
+
+fn table<M: FromIterator<(String, String)>>(variables: Vec<Variable>) -> M {
+    variables.into_iter().map(|Variable { key, value }| (key, value)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Every argument, followed to the value that it ends in.
+
+use std::collections::BTreeMap;
+
+use clap::{CommandFactory, Parser};
+use minke_build::settings::Settings;
+
+use super::*;
+use crate::settings::tests::surroundings;
+
+/// For each argument, by command: a command line with it, and one that differs in nothing but it.
+const CASES: &[(&str, &str, &str)] = &[
+    ("build project", "build shop", "build"),
+    ("build verbose", "build -v", "build"),
+    ("build tag", "build -t shop:1", "build"),
+    ("build output", "build -o oci:x", "build"),
+    ("build load", "build --load", "build"),
+    ("build compression", "build --compression zstd", "build"),
+    ("build layers", "build --layers single", "build"),
+    ("build label", "build --label a=b", "build"),
+    ("build annotation", "build --annotation a=b", "build"),
+    ("build locked", "build --locked", "build"),
+    ("build python", "build --python 3.13", "build"),
+    ("build group", "build --group dev", "build"),
+    ("build extra", "build --extra all", "build"),
+    ("build package", "build --package api", "build"),
+    ("build find_links", "build --find-links wheels", "build"),
+    ("build strict", "build --strict", "build"),
+    ("build base", "build --base trixie", "build"),
+    ("build system_package", "build --system-package git", "build"),
+    ("build ignore", "build --ignore '*.csv'", "build"),
+    ("build entrypoint", "build --entrypoint 'python -m x'", "build"),
+    ("build cmd", "build --cmd 'a b'", "build"),
+    ("build env", "build --env A=b", "build"),
+    ("build workdir", "build --workdir /srv", "build"),
+    ("build user", "build --user 1000:1000", "build"),
+    ("build port", "build --port 8000", "build"),
+    ("build volume", "build --volume /data", "build"),
+    ("build stop_signal", "build --stop-signal SIGINT", "build"),
+    ("run command", "run hello a", "run hello"),
+    ("run entrypoint", "run --entrypoint sh hello", "run hello"),
+    ("run env", "run -e A=b hello", "run hello"),
+    ("run volume", "run -v ./a:/a:ro hello", "run hello"),
+    ("run read_only", "run --read-only hello", "run hello"),
+    ("run network", "run --network none hello", "run hello"),
+    ("run workdir", "run -w /srv hello", "run hello"),
+    ("run user", "run -u 0 hello", "run hello"),
+    ("run tty", "run -t hello", "run hello"),
+    ("rmi names", "rmi a", "rmi b"),
+    ("inspect image", "inspect a", "inspect b"),
+    ("verbose", "-v images", "images"),
+    ("quiet", "images -q", "images"),
+    ("json", "images --json", "images"),
+    ("color", "images --color never", "images"),
+    ("cache_dir", "images --cache-dir d", "images"),
+];
+
+/// What asks for something that happens anyway, or is refused: hidden, and said to be so in its help.
+const HABITS: &[&str] = &["run interactive", "run rm", "run publish"];
+
+/// Works a command line out in surroundings where one variable is set, without a terminal.
+fn meant(line: &str) -> Result<Meant, UsageError> {
+    let words = shlex::split(&format!("minke {line}")).unwrap();
+    let around = surroundings(&[("MINKE_CACHE", "/cache"), ("SECRET", "s")]);
+    Meant::of(Arguments::try_parse_from(words).unwrap(), &around, Terminal::Plain)
+}
+
+/// Writes down all that a command line came to, but for the machine.
+fn shown(line: &str) -> String {
+    let Meant { task, manner, cache } = match meant(line) {
+        Ok(meant) => meant,
+        Err(error) => return format!("{error:?}"),
+    };
+    let task = match task {
+        Task::Build(task) => {
+            let BuildTask { project, wishes, locks, tag, outputs } = *task;
+            let settings = Settings::of(wishes);
+            format!("{project:?} {settings:?} {locks:?} {tag:?} {outputs:?}")
+        }
+        Task::Run(request) => {
+            let RunRequest { image, args, entrypoint, env, binds, root_access, .. } = *request.clone();
+            let RunRequest { network, workdir, user, terminal, host: _, .. } = *request;
+            format!(
+                "{image} {args:?} {entrypoint:?} {env:?} {binds:?} {root_access:?} {network:?} {workdir:?} \
+                 {user:?} {terminal:?}"
+            )
+        }
+        Task::Images => "images".to_owned(),
+        Task::Remove { names } => format!("{names:?}"),
+        Task::Inspect { image } => image,
+    };
+    format!("{task} {manner:?} {}", cache.display())
+}
+
+#[test]
+fn every_argument_changes_what_is_meant() {
+    let mut root = Arguments::command();
+    // Without the global arguments' copies in every command.
+    let below = root.get_subcommands().flat_map(|command| {
+        command.get_arguments().map(|argument| format!("{} {}", command.get_name(), argument.get_id()))
+    });
+    let mut arguments: Vec<String> =
+        below.chain(root.get_arguments().map(|argument| argument.get_id().to_string())).collect();
+    arguments.sort();
+    let mut cases: Vec<&str> = CASES.iter().map(|case| case.0).chain(HABITS.iter().copied()).collect();
+    cases.sort_unstable();
+    assert_eq!(arguments, cases, "each argument has a case");
+    for (name, with, without) in CASES {
+        assert_ne!(shown(with), shown(without), "{name} changes nothing");
+    }
+    root.build();
+}
+
+#[test]
+fn a_value_knows_the_argument_that_said_it() {
+    let around = surroundings(&[("MINKE_CACHE", "/c"), ("MINKE_PYTHON", "3.12"), ("MINKE_BASE", "bookworm")]);
+    let words = ["minke", "build", "--python", "3.13", "--env", "A=1", "--env", "B=2=3", "--find-links", "w"];
+    let meant = Meant::of(Arguments::try_parse_from(words).unwrap(), &around, Terminal::Plain).unwrap();
+    let Task::Build(task) = meant.task else { unreachable!() };
+    let settings = Settings::of(task.wishes);
+    assert_eq!(settings.python.unwrap().origin, Origin::Argument("--python"));
+    assert_eq!(settings.base.unwrap().origin, Origin::Environment("MINKE_BASE"));
+    let env = [("A", "1"), ("B", "2=3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(settings.env, BTreeMap::from(env));
+    assert_eq!(settings.find_links, [PathBuf::from("/work/w")]);
+}
+
+#[test]
+fn the_project_is_where_the_user_stands() {
+    let project = |line: &str| match meant(line).map(|meant| meant.task) {
+        Ok(Task::Build(task)) => task.project.display().to_string(),
+        _ => unreachable!(),
+    };
+    assert_eq!(project("build"), "/work");
+    assert_eq!(project("build ./examples/hello/"), "/work/examples/hello");
+    assert_eq!(project("build /srv/x"), "/srv/x");
+}
+
+#[test]
+fn load_is_the_daemon_under_the_images_name() {
+    let outputs = |line: &str| match meant(line).map(|meant| meant.task) {
+        Ok(Task::Build(task)) => task.outputs,
+        _ => unreachable!(),
+    };
+    assert_eq!(outputs("build -t shop --load -o oci:x"), ["oci:x", "docker-daemon:shop:latest"]);
+    assert_eq!(outputs("build --load"), ["docker-daemon:"]);
+}
+
+#[test]
+fn a_variable_without_a_value_is_passed_on_if_it_is_set() {
+    let Ok(Task::Run(run)) = meant("run -e SECRET -e NOTHING -e A= hello").map(|meant| meant.task) else {
+        unreachable!()
+    };
+    assert_eq!(run.env, [("SECRET".to_owned(), "s".to_owned()), ("A".to_owned(), String::new())]);
+}
+
+#[test]
+fn what_cannot_be_meant_is_said() {
+    let error = |line: &str| meant(line).err().unwrap().to_string();
+    insta::assert_snapshot!(error("-v images -q"), @"--quiet and --verbose cannot be used together");
+    insta::assert_snapshot!(error("run Hello"), @"cannot run `Hello`");
+    insta::assert_snapshot!(error("run -t hello"), @"--tty needs a terminal, and standard input or output is none");
+}

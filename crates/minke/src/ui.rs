@@ -1,0 +1,247 @@
+//! The door to the terminal: draws what the foreman says, prints results, reports and errors.
+//!
+//! Standard output gets results only; everything else goes to standard error. A person at a terminal sees
+//! bars while work lasts, a log gets few plain lines, a program gets JSON. Nobody waits for what is drawn:
+//! events come over a channel and are shown by a thread of their own.
+
+mod bars;
+mod columns;
+mod errors;
+mod json;
+mod lines;
+mod paint;
+mod report;
+mod text;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use minke_build::{Built, Event, Reporter};
+
+use crate::failure::Failure;
+use crate::foreman::{ImageLine, Terminal};
+use crate::settings::Surroundings;
+use crate::task::{Format, Manner, Verbosity};
+
+use bars::Bars;
+use json::JsonLines;
+use lines::Lines;
+use paint::{Medium, Paint};
+
+pub(crate) use errors::{announce_bugs, blurt, usage};
+
+/// How often is drawn at most: 15 times a second.
+const FRAME: Duration = Duration::from_millis(67);
+
+/// How wide a report is that no terminal shows.
+const PLAIN_WIDTH: usize = 100;
+
+/// The terminal, and how it is to be spoken to.
+pub(crate) struct Screen {
+    manner: Manner,
+    stdout: Paint,
+    stderr: Paint,
+}
+
+/// What is going on being shown, until it ends.
+pub(crate) struct Showing {
+    thread: JoinHandle<()>,
+    curtain: Curtain,
+}
+
+/// Takes down what is being shown, at once and from any thread.
+#[derive(Clone)]
+pub(crate) struct Curtain {
+    over: Arc<AtomicBool>,
+    bars: Option<indicatif::MultiProgress>,
+}
+
+enum Show {
+    Bars(Bars),
+    Lines(Lines),
+    Json(JsonLines),
+}
+
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(crate) struct OutputError(#[source] io::Error);
+
+/// Tells whether a container can be given this terminal: standard input and output both are one.
+pub(crate) fn terminal() -> Terminal {
+    match io::stdin().is_terminal() && io::stdout().is_terminal() {
+        true => Terminal::Attached,
+        false => Terminal::Plain,
+    }
+}
+
+impl Screen {
+    /// Opens the terminal for a manner of speaking.
+    pub(crate) fn open(manner: Manner, around: &Surroundings) -> Self {
+        let paint = |medium| Paint::choose(manner.color, around, medium);
+        let (stdout, stderr) = (paint(Medium::of(&io::stdout())), paint(Medium::of(&io::stderr())));
+        Self { manner, stdout, stderr }
+    }
+
+    /// Begins to show events; they are shown until [`Showing::end`].
+    pub(crate) fn show(&self) -> (Reporter, Showing) {
+        let (sender, receiver) = channel();
+        let bars = (self.manner.format == Format::Text
+            && self.manner.verbosity != Verbosity::Quiet
+            && io::stderr().is_terminal())
+        .then(bars::screen);
+        let lines = Lines::new(self.manner.verbosity, self.stderr);
+        let mut show = match (self.manner.format, &bars) {
+            (Format::Json, _) => Show::Json(JsonLines::new(self.manner.verbosity)),
+            (Format::Text, Some(bars)) => Show::Bars(Bars::new(bars.clone(), lines)),
+            (Format::Text, None) => Show::Lines(lines),
+        };
+        let curtain = Curtain { over: Arc::default(), bars };
+        let over = Arc::clone(&curtain.over);
+        let thread = std::thread::spawn(move || watch(&receiver, &mut show, &over));
+        (Reporter::to(sender), Showing { thread, curtain })
+    }
+
+    /// Writes what was built: one line or object on standard output, before it a table on standard error.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn built(&self, built: &Built, took: Duration) -> Result<(), OutputError> {
+        if self.manner.format == Format::Json {
+            return say(&json::built(built, took).to_string());
+        }
+        if self.manner.verbosity != Verbosity::Quiet {
+            complain(&report::closing(built, took, width_of(&io::stderr()), self.stderr));
+        }
+        say(&built.reference())
+    }
+
+    /// Lists images on standard output: a table, their names, or one object per line.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn images(&self, images: &[ImageLine]) -> Result<(), OutputError> {
+        let lines: Vec<String> = match (self.manner.format, self.manner.verbosity) {
+            (Format::Json, _) => images.iter().map(json::image).collect(),
+            (Format::Text, Verbosity::Quiet) => images.iter().map(|image| image.name.clone()).collect(),
+            (Format::Text, _) => {
+                // What goes to a program is not cut to a width.
+                let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
+                report::images(images, width, self.stdout)
+            }
+        };
+        lines.iter().try_for_each(|line| say(line))
+    }
+
+    /// Writes a value to standard output: laid out for a person, in one line for a program.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn value(&self, value: &serde_json::Value) -> Result<(), OutputError> {
+        match self.manner.format {
+            Format::Json => say(&value.to_string()),
+            Format::Text => say(&format!("{value:#}")),
+        }
+    }
+
+    /// Writes an error, what led to it and what to do about it to standard error.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        match self.manner.format {
+            Format::Json => complain(&json::failure(failure).to_string()),
+            Format::Text => complain(&errors::render(failure, self.stderr)),
+        }
+    }
+}
+
+impl Showing {
+    /// Shows what has been said so far, and then nothing more.
+    pub(crate) fn end(self, reporter: Reporter) {
+        // The thread ends when the last reporter is gone; should one have been kept, the curtain ends it.
+        drop(reporter);
+        self.curtain.over.store(true, Ordering::Relaxed);
+        // A thread that panicked has said so, and what it was to show is no part of the result.
+        let _ = self.thread.join();
+    }
+
+    /// Returns what can take the show down early.
+    pub(crate) fn curtain(&self) -> Curtain {
+        self.curtain.clone()
+    }
+}
+
+impl Curtain {
+    /// Draws nothing any more and removes what is drawn.
+    pub(crate) fn fall(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(bars) = &self.bars {
+            // Nothing can be done about a terminal that is gone.
+            let _ = bars.clear();
+        }
+    }
+}
+
+fn watch(events: &Receiver<Event>, show: &mut Show, over: &AtomicBool) {
+    let mut drawn = Instant::now();
+    loop {
+        match events.recv_timeout(FRAME.saturating_sub(drawn.elapsed())) {
+            Ok(event) => show.event(event),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if over.load(Ordering::Relaxed) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if drawn.elapsed() >= FRAME && !over.load(Ordering::Relaxed) {
+            drawn = Instant::now();
+            show.frame();
+        }
+    }
+    show.end();
+}
+
+impl Show {
+    fn event(&mut self, event: Event) {
+        match self {
+            Self::Bars(bars) => bars.event(event),
+            Self::Lines(lines) => lines.event(&event),
+            Self::Json(json) => json.event(event),
+        }
+    }
+
+    fn frame(&mut self) {
+        match self {
+            Self::Bars(bars) => bars.frame(),
+            Self::Lines(_) => {}
+            Self::Json(json) => json.frame(),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Self::Bars(bars) = self {
+            bars.end();
+        }
+    }
+}
+
+/// Writes a line to standard output; that nobody reads on is no error.
+fn say(line: &str) -> Result<(), OutputError> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard error, where there is nobody left to tell if that fails.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+fn width_of(stream: &impl std::os::fd::AsFd) -> usize {
+    match rustix::termios::tcgetwinsize(stream) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => PLAIN_WIDTH,
+    }
+}

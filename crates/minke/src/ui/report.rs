@@ -1,0 +1,134 @@
+//! The table that closes a build, and the list of images.
+
+use std::time::Duration;
+
+use minke_build::{Built, Hop};
+
+use super::columns::{lay_out, numbers, words};
+use super::paint::Paint;
+use super::text::{NARROW, count, duration, harmless, size, wrap};
+use crate::foreman::ImageLine;
+
+/// How wide the words are that lead the lines below the table, with the space after them.
+const MARGIN: usize = 10;
+
+/// Writes what was built: its layers, what was left out, what it runs and how long that took.
+pub(crate) fn closing(built: &Built, took: Duration, width: usize, paint: Paint) -> String {
+    let mut lines = layers(built, width, paint);
+    let mut line = |label: &str, text: &str| {
+        let label = paint.faint(format!("{label:<MARGIN$}"));
+        lines.push(format!("{label}{}", wrap(&harmless(text), width, MARGIN)));
+    };
+    line("runs", &format!("{} ({})", command(built), built.entry.reason));
+    if !built.left_out.is_empty() {
+        line("left out", &left_out(built));
+    }
+    for output in &built.outputs {
+        line("written", output);
+    }
+    line("took", &times(built, took));
+    lines.join("\n")
+}
+
+fn layers(built: &Built, width: usize, paint: Paint) -> Vec<String> {
+    let row = |name: &str, entries: u64, bytes: u64, compressed: u64| {
+        [harmless(name).into_owned(), entries.to_string(), size(bytes), size(compressed)]
+    };
+    let mut rows: Vec<_> = built
+        .layers
+        .iter()
+        .map(|layer| row(&layer.name, layer.entries, layer.size, layer.compressed_size))
+        .collect();
+    let sum = |of: fn(&minke_build::BuiltLayer) -> u64| built.layers.iter().map(of).sum();
+    rows.push(row(
+        "total",
+        sum(|layer| layer.entries),
+        sum(|layer| layer.size),
+        sum(|layer| layer.compressed_size),
+    ));
+    let columns = [words("layer"), numbers("entries"), numbers("size"), numbers("compressed")];
+    let mut lines = lay_out(&columns, &rows, width, paint);
+    if let Some(total) = lines.last_mut() {
+        *total = paint.strong(&total);
+    }
+    lines
+}
+
+/// What a container runs, as it would be typed in a shell.
+fn command(built: &Built) -> String {
+    let entry = &built.entry;
+    let words = entry.entrypoint.iter().chain(&entry.cmd).map(|word| quoted(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_alphanumeric() || "-_./:=@%+,".contains(character);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+fn left_out(built: &Built) -> String {
+    let (files, bytes) = built
+        .left_out
+        .values()
+        .fold((0, 0), |(files, bytes), left_out| (files + left_out.files, bytes + left_out.bytes));
+    let mut reasons: Vec<_> = built.left_out.iter().collect();
+    reasons.sort_by_key(|(_, left_out)| std::cmp::Reverse(left_out.bytes));
+    let reasons =
+        reasons.iter().map(|(reason, left_out)| format!("{reason} {}", tight(&size(left_out.bytes))));
+    format!("{} in {}: {}", tight(&size(bytes)), count(files, "file"), reasons.collect::<Vec<_>>().join(", "))
+}
+
+/// The whole time, then those hops that took a noticeable part of it.
+fn times(built: &Built, took: Duration) -> String {
+    let noticeable = built.timings.iter().filter(|(_, hop)| *hop >= Duration::from_millis(10));
+    let hops: Vec<_> =
+        noticeable.map(|(hop, took)| format!("{}{NARROW}{}", name(*hop), tight(&duration(*took)))).collect();
+    match hops.is_empty() {
+        true => duration(took),
+        false => format!("{}: {}", duration(took), hops.join(", ")),
+    }
+}
+
+/// Keeps a short text in one line.
+fn tight(text: &str) -> String {
+    text.replace(' ', &NARROW.to_string())
+}
+
+/// A hop's name in one word.
+pub(crate) fn name(hop: Hop) -> &'static str {
+    match hop {
+        Hop::Project => "project",
+        Hop::Lock => "lock",
+        Hop::Plan => "plan",
+        Hop::Fetch => "fetch",
+        Hop::Wheels => "wheels",
+        Hop::Unpack => "unpack",
+        Hop::Bytecode => "bytecode",
+        Hop::Layers => "layers",
+        Hop::Deliver => "deliver",
+    }
+}
+
+/// Lists images, one a line, under titles.
+pub(crate) fn images(images: &[ImageLine], width: usize, paint: Paint) -> Vec<String> {
+    let columns = [words("name"), words("digest"), words("platform"), numbers("layers"), numbers("size")];
+    let rows: Vec<_> = images
+        .iter()
+        .map(|image| {
+            [
+                harmless(&image.name).into_owned(),
+                image.digest.hex()[..12].to_owned(),
+                harmless(&image.platform).into_owned(),
+                image.layers.to_string(),
+                size(image.size),
+            ]
+        })
+        .collect();
+    lay_out(&columns, &rows, width, paint)
+}
+
+#[cfg(test)]
+mod tests;
