@@ -14,15 +14,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use minke_cas::{ImagePath, Ownership, Scratch, Store, StoreError, Tree};
+use minke_cas::{ImagePath, Scratch, Store, StoreError, Tree};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
+use crate::caller::{Caller, candidates, strings};
 use crate::furnish::{self, Furniture, Given, Ids, Mounted, Upper, Writable};
 use crate::refusal::{Unavailable, is_refusal};
-use crate::sandbox::{
-    self, Identity, Launch, LaunchError, Namespaces, Point, Program, Signals, Vector, Write,
-};
+use crate::sandbox::{self, Launch, LaunchError, Point, Program, Signals, Vector, Write};
 use crate::terminal::{self, Pty};
 
 /// What runtimes leave the superuser of a container, but for making devices: no cgroup here refuses to open
@@ -199,6 +198,15 @@ pub enum RunError {
     Store(#[from] StoreError),
 }
 
+impl From<Network> for sandbox::Network {
+    fn from(network: Network) -> Self {
+        match network {
+            Network::Host => Self::Host,
+            Network::None => Self::Own,
+        }
+    }
+}
+
 impl Exit {
     /// Returns the program's exit code, or 128 and the number of the signal that ended it.
     pub fn code(self) -> u8 {
@@ -230,7 +238,7 @@ impl Container {
         if self.argv.is_empty() {
             return Err(RunError::NoProgram);
         }
-        let caller = Caller::of_process(self.network);
+        let caller = Caller::of_process(self.network.into());
         let room = store.room(&self.root, caller.ownership())?;
         let scratch = store.scratch()?;
         let pty = match self.terminal {
@@ -317,9 +325,6 @@ impl Container {
         let stdio = pty.as_ref().map_or(Ok([None, None, None]), Pty::stdio).map_err(RunError::Terminal)?;
         let (ours, theirs) =
             pty.map(Pty::split).map_or((None, None), |(ours, theirs)| (Some(ours), Some(theirs)));
-        let (uid, gid) = (self.user.uid, self.user.gid);
-        let identity =
-            if caller.is_superuser() { Identity::Numbered { uid, gid } } else { Identity::Mapped { uid } };
         let variables = environment.iter().map(|(name, value)| format!("{name}={value}"));
         let program = Program {
             candidates: strings(candidates).map_err(RunError::Nul)?,
@@ -328,7 +333,7 @@ impl Container {
             workdir: CString::new(self.workdir.as_str()).expect("an image path holds no NUL"),
             stdio,
             terminal: theirs,
-            identity,
+            identity: caller.identity(self.user.uid, self.user.gid),
             capabilities: CAPABILITIES,
             limits: Vec::new(),
         };
@@ -353,53 +358,6 @@ impl Container {
     }
 }
 
-/// What this process may do.
-pub(crate) struct Caller {
-    pub(crate) namespaces: Namespaces,
-    pub(crate) ids: (u32, u32),
-}
-
-impl Caller {
-    pub(crate) fn of_process(network: Network) -> Self {
-        let network = match network {
-            Network::Host => sandbox::Network::Host,
-            Network::None => sandbox::Network::Own,
-        };
-        let uid = rustix::process::geteuid();
-        let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID;
-        let held = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
-        // Root in a container often isn't quite: then it is an ordinary user too.
-        let namespaces = if uid.is_root() && held.contains(needed) && has_all_ids() {
-            Namespaces::OfCaller { network }
-        } else {
-            Namespaces::WithUsers { network }
-        };
-        Self { namespaces, ids: (uid.as_raw(), rustix::process::getegid().as_raw()) }
-    }
-
-    pub(crate) fn is_superuser(&self) -> bool {
-        matches!(self.namespaces, Namespaces::OfCaller { .. })
-    }
-
-    pub(crate) fn ownership(&self) -> Ownership {
-        if self.is_superuser() { Ownership::Tree } else { Ownership::Caller }
-    }
-}
-
-/// Tells whether this user namespace has the ids that images use, not just root's.
-fn has_all_ids() -> bool {
-    let all = |path| {
-        let map = std::fs::read_to_string(path).unwrap_or_default();
-        map.lines().any(|line| {
-            let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(0));
-            let (inside, _, count): (u32, Option<u32>, u32) =
-                (numbers.next().unwrap_or(1), numbers.next(), numbers.next().unwrap_or(0));
-            inside == 0 && count > 0xffff
-        })
-    };
-    all("/proc/self/uid_map") && all("/proc/self/gid_map")
-}
-
 fn mounted(bind: &Bind) -> Result<Mounted, RunError> {
     let refused = |source| RunError::Bind { host: bind.host.clone(), source };
     let source = bind.host.canonicalize().map_err(refused)?;
@@ -409,21 +367,4 @@ fn mounted(bind: &Bind) -> Result<Mounted, RunError> {
         Access::ReadWrite => Write::Allowed,
     };
     Ok(Mounted { source, target: bind.image.clone(), kind, write })
-}
-
-/// Where a program may be, in the order in which a shell looks.
-pub(crate) fn candidates(program: &str, path: &str, workdir: &ImagePath) -> Vec<String> {
-    if program.contains('/') {
-        return vec![program.to_owned()];
-    }
-    let directory = |entry: &str| match entry {
-        "" => workdir.as_str().to_owned(),
-        absolute if absolute.starts_with('/') => absolute.to_owned(),
-        relative => format!("{workdir}/{relative}"),
-    };
-    path.split(':').map(|entry| format!("{}/{program}", directory(entry))).collect()
-}
-
-pub(crate) fn strings(texts: impl IntoIterator<Item = String>) -> Result<Vec<CString>, NulError> {
-    texts.into_iter().map(CString::new).collect()
 }

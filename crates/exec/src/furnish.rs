@@ -39,6 +39,8 @@ pub(crate) enum Upper {
     Memory,
     /// In the scratch directory's `upper`, where it can be read afterwards.
     Disk,
+    /// Nowhere: the scratch directory's `root` is a private copy of the tree.
+    Copy,
 }
 
 /// What may be written in a room, apart from what is mounted into it.
@@ -273,14 +275,24 @@ fn root(plan: &mut Plan, furniture: &Furniture<'_>) -> Result<Vec<(ImagePath, Sl
         plan.must(format!("write `{}`", file.path), create);
         given.push((path(file.path), plan.carry(Need::Must, name, Reach::One, Write::Allowed)));
     }
-    let lower = plan.carry(Need::Must, host(furniture.room)?, Reach::One, Write::Allowed);
+    if furniture.upper == Upper::Copy {
+        let copy = plan.carry(Need::Must, text("root"), Reach::One, Write::Allowed);
+        plan.must("mount the room's files", Step::Attach { slot: copy, path: text("root") });
+    } else {
+        overlay(plan, host(furniture.room)?);
+    }
+    plan.must("change the root", Step::Pivot { root: text("root") });
+    Ok(given)
+}
+
+fn overlay(plan: &mut Plan, room: CString) {
+    // Mounted beside the other two first, so that the options need no path that would have to be escaped.
+    let lower = plan.carry(Need::Must, room, Reach::One, Write::Allowed);
     plan.must("mount the image's files", Step::Attach { slot: lower, path: text("lower") });
     let options = text("lowerdir=lower,upperdir=upper,workdir=work,userxattr");
     let flags = MountFlags::NODEV | MountFlags::NOSUID;
     let overlay = Step::Mount { kind: text("overlay"), path: text("root"), flags, options };
     plan.must("mount a throw-away layer over the image", overlay);
-    plan.must("change the root", Step::Pivot { root: text("root") });
-    Ok(given)
 }
 
 fn cover(plan: &mut Plan, writable: &Writable) {

@@ -3,26 +3,33 @@
 //! The only room that starts processes and uses namespaces, mounts and `unsafe`. It reads nothing from this
 //! process's environment: what a child shall see, its caller says.
 
+mod action;
 mod bytecode;
+mod caller;
 mod container;
 mod furnish;
 mod git;
 mod interpreter;
 mod loader;
+mod outputs;
 mod pip;
 mod process;
 mod refusal;
 mod sandbox;
 mod terminal;
 mod uv;
+mod wheel;
 
+pub use action::{Action, ActionError, Limits, Outcome, Seal, Status, run_action, sealing_available};
 pub use bytecode::{CompileError, Compiled, Isolation};
 pub use container::{Access, Bind, Container, Exit, Network, RootAccess, RunError, Terminal, User};
 pub use git::clean_commit_time;
 pub use interpreter::Interpreter;
 pub use loader::LoaderError;
+pub use outputs::OutputError;
 pub use pip::{PipError, pip_download};
 pub use refusal::{Refusal, Unavailable};
 pub use uv::{
     Answer, Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc, Machine, Uv, UvError,
 };
+pub use wheel::{Backend, BuildError, BuiltWheel, WheelBuild};

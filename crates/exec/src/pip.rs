@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::process::{Ending, Job, Kill};
+use crate::uv::without_secrets;
 
 /// How long one download may take.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -51,7 +52,7 @@ pub fn pip_download(
     let job = Job::start(&mut command, LIMIT, Kill::Child).map_err(PipError::Start)?;
     match job.finish().map_err(PipError::Start)? {
         (Ending::Exited(status), _) if status.success() => Ok(()),
-        (Ending::Exited(_), stderr) => Err(PipError::Failed { stderr }),
+        (Ending::Exited(_), stderr) => Err(PipError::Failed { stderr: without_secrets(stderr.trim_end()) }),
         (Ending::TimedOut, _) => Err(PipError::Failed { stderr: "it took more than ten minutes".to_owned() }),
     }
 }

@@ -57,11 +57,27 @@ impl Job {
             command.process_group(0);
         }
         let mut child = command.stderr(Stdio::piped()).spawn()?;
-        let pid = Pid::from_child(&child);
         let stderr = tail_of(child.stderr.take().expect("stderr was asked for"));
+        Ok(Self::watched(child, stderr, (limit, kill)))
+    }
+
+    /// Starts a command whose stdout is kept with its stderr, in the order in which it is said.
+    pub(crate) fn merged(mut command: Command, limit: Duration, kill: Kill) -> io::Result<Self> {
+        if kill == Kill::Group {
+            command.process_group(0);
+        }
+        let (reader, writer) = io::pipe()?;
+        let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
+        // It holds the writing ends, and as long as they are open the end isn't reached.
+        drop(command);
+        Ok(Self::watched(child, tail_of(reader), (limit, kill)))
+    }
+
+    fn watched(child: Child, stderr: Receiver<Vec<u8>>, (limit, kill): (Duration, Kill)) -> Self {
+        let pid = Pid::from_child(&child);
         let (stop, stopped) = channel();
         let thread = std::thread::spawn(move || watch(pid, kill, limit, &stopped));
-        Ok(Self { child, pid, kill, stderr, watchdog: Some(Watchdog { stop, thread }) })
+        Self { child, pid, kill, stderr, watchdog: Some(Watchdog { stop, thread }) }
     }
 
     /// Returns the child, for its stdin and stdout.
