@@ -60,6 +60,9 @@ pub fn build(request: &Request, store: &Store, reporter: &Reporter) -> Result<Bu
     })
 }
 
+/// The destination that loads the image into Docker under its own name.
+const LOAD: &str = "docker-daemon:";
+
 /// One build: what was asked for, and whom to call.
 struct Foreman<'request> {
     request: &'request Request,
@@ -108,8 +111,12 @@ impl Foreman<'_> {
         if let Some(tag) = &self.request.tag {
             parse_name(tag)?;
         }
-        let parsed: Result<Vec<Destination>, _> = self.request.outputs.iter().map(|text| text.parse()).collect();
-        let wanted = parsed.map_err(BuildError::Destination)?;
+        // Any name will do for `--load` here: the image's own is known when the project is.
+        let parsed = self.request.outputs.iter().map(|text| match text.as_str() {
+            LOAD => "docker-daemon:image".parse(),
+            text => text.parse(),
+        });
+        let wanted = parsed.collect::<Result<Vec<Destination>, _>>().map_err(BuildError::Destination)?;
         let for_docker = |wanted: &&Destination| {
             matches!(wanted, Destination::DockerArchive { .. } | Destination::DockerDaemon { .. })
         };
@@ -418,6 +425,8 @@ impl Foreman<'_> {
         minke_oci::images::set(self.store, name, &image.manifest)?;
         self.hop(Hop::Deliver, Unit::Pieces, |_| {
             self.request.outputs.iter().zip(wanted).try_for_each(|(text, destination)| {
+                let own = Destination::DockerDaemon { name: name.clone() };
+                let destination = if text == LOAD { &own } else { destination };
                 deliver::deliver(self.store, (image, name), (text, destination), &self.request.host)
                     .map_err(BuildError::Deliver)
             })
