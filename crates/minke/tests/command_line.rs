@@ -196,3 +196,11 @@ fn an_unknown_setting_is_named_with_its_file() {
       because: `entrypont`; did you mean `entrypoint`?
     ");
 }
+
+#[test]
+fn colour_is_for_terminals_unless_it_is_asked_for() {
+    let colored = |arguments: &[&str]| run(arguments).contains('\u{1b}');
+    let asked = [&["inspect", "hello", "--color", "always"][..], &["--color=always", "nonsense"]];
+    assert_eq!(asked.map(colored), [true, true]);
+    assert_eq!([&["inspect", "hello"][..], &["nonsense"]].map(colored), [false, false]);
+}

@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use minke_build::{Event, Hop, Unit};
 use minke_cas::Meter;
 
+use super::complain;
 use super::lines::Lines;
 use super::text::size;
 
@@ -44,7 +45,7 @@ impl Bars {
 
     /// Takes note of an event, and writes its line above the bars if it has one.
     pub(crate) fn event(&mut self, event: Event) {
-        self.screen.suspend(|| self.lines.event(&event));
+        let line = self.lines.line(&event);
         match event {
             Event::Started { hop, unit, meter } => {
                 let bar = Bar { unit, meter, since: Instant::now(), drawn: None };
@@ -55,23 +56,16 @@ impl Bars {
             }
             Event::Note(_) | Event::Warning(_) => {}
         }
+        if let Some(line) = line {
+            self.screen.suspend(|| complain(&line));
+        }
     }
 
     /// Draws all hops that have lasted long enough.
     pub(crate) fn frame(&mut self) {
         let lasting = self.under_way.iter_mut().filter(|(_, bar)| bar.since.elapsed() >= SILENCE);
         for (hop, bar) in lasting {
-            let (done, total) = bar.meter.reading();
-            let drawn = bar.drawn.get_or_insert_with(|| {
-                let fresh = self.screen.add(ProgressBar::no_length().with_prefix(label(*hop)));
-                fresh.set_elapsed(bar.since.elapsed());
-                fresh
-            });
-            drawn.set_style(style(total));
-            drawn.set_length(total.max(done));
-            drawn.set_position(done);
-            drawn.set_message(reading(bar.unit, done, total));
-            drawn.tick();
+            bar.draw(*hop, &self.screen);
         }
     }
 
@@ -84,6 +78,22 @@ impl Bars {
 }
 
 impl Bar {
+    fn draw(&mut self, hop: Hop, screen: &MultiProgress) {
+        let (done, total) = self.meter.reading();
+        let drawn = self.drawn.get_or_insert_with(|| {
+            screen.add(ProgressBar::no_length().with_prefix(label(hop)).with_style(style(total)))
+        });
+        let message = reading(self.unit, done, total);
+        if total > 0 && drawn.message() == message {
+            return;
+        }
+        drawn.set_style(style(total));
+        drawn.set_length(total.max(done));
+        drawn.set_position(done);
+        drawn.set_message(message);
+        drawn.tick();
+    }
+
     fn erase(&self, screen: &MultiProgress) {
         if let Some(drawn) = &self.drawn {
             drawn.finish_and_clear();

@@ -12,6 +12,9 @@ use crate::foreman::ImageLine;
 /// How wide the words are that lead the lines below the table, with the space after them.
 const MARGIN: usize = 10;
 
+/// What a hop must take to be worth a word.
+const NOTICEABLE: Duration = Duration::from_millis(10);
+
 /// Writes what was built: its layers, what was left out, what it runs and how long that took.
 pub(crate) fn closing(built: &Built, took: Duration, width: usize, paint: Paint) -> String {
     let mut lines = layers(built, width, paint);
@@ -81,14 +84,21 @@ fn left_out(built: &Built) -> String {
     format!("{} in {}: {}", tight(&size(bytes)), count(files, "file"), reasons.collect::<Vec<_>>().join(", "))
 }
 
-/// The whole time, then those hops that took a noticeable part of it.
+/// The whole time, then those hops that took a noticeable part of it, each once.
 fn times(built: &Built, took: Duration) -> String {
-    let noticeable = built.timings.iter().filter(|(_, hop)| *hop >= Duration::from_millis(10));
-    let hops: Vec<_> =
-        noticeable.map(|(hop, took)| format!("{}{NARROW}{}", name(*hop), tight(&duration(*took)))).collect();
-    match hops.is_empty() {
+    let mut hops: Vec<(Hop, Duration)> = Vec::new();
+    for &(hop, took) in &built.timings {
+        match hops.iter_mut().find(|(before, _)| *before == hop) {
+            Some((_, sum)) => *sum += took,
+            None => hops.push((hop, took)),
+        }
+    }
+    let noticeable = hops.iter().filter(|(_, took)| *took >= NOTICEABLE);
+    let shown = noticeable.map(|(hop, took)| format!("{}{NARROW}{}", name(*hop), tight(&duration(*took))));
+    let shown: Vec<_> = shown.collect();
+    match shown.is_empty() {
         true => duration(took),
-        false => format!("{}: {}", duration(took), hops.join(", ")),
+        false => format!("{}: {}", duration(took), shown.join(", ")),
     }
 }
 

@@ -35,7 +35,9 @@ fn built() -> Built {
         timings: vec![
             (Hop::Project, Duration::from_millis(2)),
             (Hop::Lock, Duration::from_millis(412)),
-            (Hop::Fetch, Duration::from_millis(2_600)),
+            (Hop::Fetch, Duration::from_millis(2_000)),
+            (Hop::Unpack, Duration::from_millis(9)),
+            (Hop::Fetch, Duration::from_millis(600)),
             (Hop::Layers, Duration::from_millis(3_141)),
         ],
         outputs: vec!["oci-archive:/tmp/image.tar".to_owned()],
