@@ -65,8 +65,8 @@ impl Pty {
 pub(crate) fn relay(ours: &OwnedFd, running: &Running) -> io::Result<()> {
     let watched = running.watched()?;
     let input = rustix::stdio::stdin();
-    let output =
-        if isatty(rustix::stdio::stdout()) { rustix::stdio::stdout() } else { rustix::stdio::stderr() };
+    let ours_too = [rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let output = ours_too.into_iter().find(|end| isatty(end)).unwrap_or(input);
     let _size = WindowSize::follow(input, ours.as_fd());
     let _raw = Raw::set(input)?;
     let mut typed = Vec::new();
