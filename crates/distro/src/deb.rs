@@ -22,6 +22,7 @@ use crate::compression::Compression;
 use ar::Ar;
 
 pub use control::{Control, Script};
+pub(crate) use data::merged;
 
 /// What a package file holds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

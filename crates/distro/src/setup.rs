@@ -100,19 +100,32 @@ const LEFT_OUT: [(&str, &str); 16] = [
 ];
 
 /// Packages whose scripts are accounted for: done here, or of no use in an image.
-const KNOWN: [&str; 14] = [
-    "base-files",      // directories, users' files, /etc/dpkg/origins/default
-    "ca-certificates", // the bundle and the hash links
-    "libc-bin",        // nsswitch.conf; ldconfig is for who knows all libraries
-    "libc6",           // restarts services
-    "libdebuginfod-common",
-    "libgssapi-krb5-2", // nothing on a first installation
-    "libpam-runtime",   // needs perl
-    "libglib2.0-0",     // caches that are made when missing
+const KNOWN: [&str; 27] = [
+    "base-files",         // directories, users' files, /etc/dpkg/origins/default
+    "bash",               // /bin/sh
+    "ca-certificates",    // the bundle and the hash links
+    "dash",               // /bin/sh
+    "fontconfig-config",  // links that the package brings for all but those who answer a question
+    "fonts-urw-base35",   // fonts for printers and X
+    "adwaita-icon-theme", // a cache that is made when missing
+    "hicolor-icon-theme",
+    "libc-bin",     // nsswitch.conf; ldconfig is for who knows all libraries
+    "libc6",        // restarts services
+    "libgcrypt20",  // mends old versions
+    "libglib2.0-0", // caches that are made when missing
     "libglib2.0-0t64",
+    "libgssapi-krb5-2", // nothing on a first installation
+    "libpam-modules",   // restarts services
+    "libpam-modules-bin",
+    "libpam-runtime", // for logins
+    "libpam0g",
+    "libpaper2",   // asks for the paper's size
+    "libselinux1", // for systemd
     "libx11-data",
-    "mawk",
+    "mawk",            // for scripts
     "netbase",         // /etc/hosts
+    "perl",            // mends old versions
+    "poppler-data",    // for printers
     "readline-common", // /etc/inputrc
     "tzdata",          // /etc/localtime
 ];
@@ -153,7 +166,11 @@ pub fn part(package: &PackageName, tree: &Tree) -> (Tree, Option<&'static Part>)
 /// Returns the script of a package that isn't accounted for, if there is one.
 pub fn not_run(control: &Control) -> Option<NotRun> {
     let package = control.package.as_str();
-    let is_python = package.contains("python3.") && package.ends_with("-minimal");
+    // The interpreter's own packages compile bytecode, which minke does in its own way.
+    let parts = ["-minimal", "-stdlib", "-venv"];
+    let stem = parts.iter().find_map(|part| package.strip_suffix(part)).unwrap_or(package);
+    let minor = stem.trim_start_matches("lib").strip_prefix("python3").unwrap_or("no");
+    let is_python = minor.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if is_python || KNOWN.contains(&package) {
         return None;
     }

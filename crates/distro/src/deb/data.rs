@@ -132,7 +132,7 @@ fn place(error: TreeError) -> DebError {
 }
 
 /// Returns where a path lies on a system whose `/bin`, `/lib` and so on are symlinks into `/usr`.
-fn merged(path: &ImagePath) -> ImagePath {
+pub(crate) fn merged(path: &ImagePath) -> ImagePath {
     const MERGED: [&str; 7] = ["bin", "lib", "lib32", "lib64", "libo32", "libx32", "sbin"];
     if !path.components().next().is_some_and(|first| MERGED.contains(&first)) {
         return path.clone();

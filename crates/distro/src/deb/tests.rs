@@ -187,6 +187,26 @@ fn device_nodes_are_refused() {
 }
 
 #[test]
+fn what_dpkg_does_not_read_is_refused() {
+    let named = toy().raw_tar_entry(TarEntry::file(&b"./usr/\xff"[..], "x"));
+    assert!(matches!(unpacking(&named.build()).result, Err(DebError::NameText { .. })));
+    let long = toy().raw_tar_entry(TarEntry::file(format!("./{}", "d/".repeat(3000)), "x"));
+    assert!(matches!(unpacking(&long.build()).result, Err(DebError::NameText { .. })));
+    let extended = TarEntry { pax: vec![("path".into(), "x".into())], ..TarEntry::file("./y", "x") };
+    assert!(matches!(
+        unpacking(&toy().raw_tar_entry(extended).build()).result,
+        Err(DebError::Special { kind: "an extended header", .. })
+    ));
+    let sparse = toy().raw_tar_entry(TarEntry::new("./z", TarKind::Other(b'S'), 0o644));
+    assert!(matches!(
+        unpacking(&sparse.build()).result,
+        Err(DebError::Special { kind: "a sparse file", .. })
+    ));
+    let claimed = TarEntry { claimed_size: Some(1 << 40), ..TarEntry::file("./y", "x") };
+    assert!(unpacking(&toy().raw_tar_entry(claimed).build()).result.is_err());
+}
+
+#[test]
 fn a_bomb_is_held_against_its_declared_size() {
     let bomb = Deb::new("bomb", "1").field("Installed-Size", "1").file("/x", vec![0; 70 << 20]);
     assert_eq!(refusal(&bomb), "it unpacks to more than 67110912 bytes, far more than it declares");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use minke_cas::ImagePath;
 
 use super::{Additions, SetupError};
-use crate::deb::{Control, Script};
+use crate::deb::{Control, Script, merged};
 
 /// One link that a package offers to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +47,7 @@ pub(super) fn add<'control>(
     for alternative in best.into_values() {
         let middle = format!("/etc/alternatives/{}", alternative.name);
         additions.link(&middle, &alternative.target)?;
-        additions.link(&alternative.link, &middle)?;
+        additions.link(merged(&Additions::path(&alternative.link)).as_str(), &middle)?;
     }
     Ok(())
 }
@@ -59,16 +59,26 @@ fn commands(script: &str) -> impl Iterator<Item = Vec<String>> {
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+        .map(|line| line.split_whitespace().take_while(|word| !ends(word)).map(str::to_owned).collect())
         .collect();
     lines.into_iter()
+}
+
+/// Tells whether a word ends what matters of a command: a remark, or what to do if it fails.
+fn ends(word: &str) -> bool {
+    word.starts_with('#') || word == "||"
 }
 
 /// What a script may say without doing anything, as debhelper writes it round what matters.
 fn is_idle(words: &[String]) -> bool {
     let line = words.join(" ");
     let idle = ["set -e", "exit 0", "fi", "esac", ";;", "configure)", "case \"$1\" in", "*)", ":", "true"];
-    idle.contains(&line.as_str()) || line.starts_with("if [ \"$1\" = \"configure\" ]")
+    let opening = ["if [ \"$1\" = \"configure\" ]", "if [ \"$1\" = configure ]", "if [ \"$1\" != upgrade ]"];
+    // It mends what an older version of the package left behind.
+    let mending = "dpkg-maintscript-helper ";
+    idle.contains(&line.as_str())
+        || opening.iter().any(|opening| line.starts_with(opening))
+        || line.starts_with(mending)
 }
 
 /// Reads `update-alternatives --install LINK NAME PATH PRIORITY [--slave LINK NAME PATH]…`.
@@ -115,6 +125,17 @@ mod tests {
         assert!(are_all(BLAS));
         assert!(!are_all("update-alternatives --install \"$LINK\" a /b 1"));
         assert!(!are_all("set -e\nfc-cache -s\n"));
+    }
+
+    #[test]
+    fn remarks_between_the_lines_are_skipped() {
+        let script = "update-alternatives --quiet \\\n  --install /usr/bin/cc cc /usr/bin/gcc 20 \\\n#  --slave x\n\
+            update-alternatives --install /lib/cpp cpp /usr/bin/cpp 10 || true\n\
+            dpkg-maintscript-helper rm_conffile /etc/x 1 -- \"$@\"\n";
+        assert!(are_all(script));
+        let links: Vec<_> =
+            commands(script).filter_map(|words| installed(&words)).flatten().map(|one| one.link).collect();
+        assert_eq!(links, ["/usr/bin/cc", "/lib/cpp"]);
     }
 
     #[test]

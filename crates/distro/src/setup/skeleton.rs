@@ -50,6 +50,7 @@ pub(super) fn add(additions: &mut Additions<'_>) -> Result<(), SetupError> {
     additions.text("/etc/resolv.conf", "")?;
     additions.link("/etc/mtab", "/proc/mounts")?;
     time_zone(additions)?;
+    shell(additions)?;
     python(additions)
 }
 
@@ -109,6 +110,16 @@ fn time_zone(additions: &mut Additions<'_>) -> Result<(), SetupError> {
     }
     additions.link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")?;
     additions.text("/etc/timezone", "Etc/UTC\n")
+}
+
+/// Bookworm's dash makes this link in its script, as does bash where there is no dash.
+fn shell(additions: &mut Additions<'_>) -> Result<(), SetupError> {
+    for shell in ["dash", "bash"] {
+        if additions.has(&format!("/usr/bin/{shell}")) {
+            return additions.link("/usr/bin/sh", shell);
+        }
+    }
+    Ok(())
 }
 
 /// `python3` belongs to a package whose scripts compile bytecode; here it is only a link.
