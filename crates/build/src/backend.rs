@@ -13,7 +13,9 @@ use std::sync::Arc;
 use minke_cas::{Digest, Entry, Epoch, ImagePath, Meter, Store, StoreError, Tree};
 use minke_exec::{Backend, Seal, Uv, WheelBuild};
 use minke_net::Client;
-use minke_python::{Provenance, Pyproject, PyprojectError, Request, Target, Venv, WheelFileName, WheelFileNameError};
+use minke_python::{
+    Provenance, Pyproject, PyprojectError, Request, Target, Venv, WheelFileName, WheelFileNameError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Reporter;
@@ -32,8 +34,8 @@ pub struct Workshop<'build> {
     pub client: &'build Client,
     /// Who hears what happens.
     pub reporter: &'build Reporter,
-    /// The base's tree.
-    pub base: &'build Tree,
+    /// A base whose Python runs here, and what that is.
+    pub bench: (&'build Tree, &'build Target),
     /// What is built for.
     pub target: &'build Target,
     /// The project.
@@ -114,6 +116,16 @@ pub enum BackendError {
         /// Why not.
         source: WheelFileNameError,
     },
+    /// The wheel is for this machine and not for the image's.
+    #[error("`{}` is built into `{name}`, which {target} cannot load", directory.display())]
+    Foreign {
+        /// The directory.
+        directory: PathBuf,
+        /// The wheel.
+        name: WheelFileName,
+        /// What the image has.
+        target: Target,
+    },
     /// The cache failed.
     #[error("cannot keep a wheel that was built")]
     Store(#[from] StoreError),
@@ -169,12 +181,14 @@ impl Workshop<'_> {
     ) -> Result<Wheel, BackendError> {
         let root = self.project.root.join(directory);
         let failed = |source| BackendError::Sources { directory: directory.to_owned(), source };
-        let scanned = Sources::scan(&root, self.ignore, Purpose::Build).map_err(|error| failed(error.into()))?;
+        let scanned =
+            Sources::scan(&root, self.ignore, Purpose::Build).map_err(|error| failed(error.into()))?;
         let sources = scanned.tree(self.store, &ImagePath::root()).map_err(failed)?;
         let system = self.system(directory, &root)?;
+        let (base, _) = self.bench;
         let key = Key {
             sources: sources.digest(),
-            base: self.base.digest(),
+            base: base.digest(),
             requires: &system.requires,
             backend: &system.backend,
             epoch: self.epoch,
@@ -184,8 +198,12 @@ impl Workshop<'_> {
             self.run_backend(directory, (&system, sources), (&uv, python))
         })?;
         let named = |source| BackendError::Name { directory: directory.to_owned(), source };
+        let name = built.name.parse::<WheelFileName>().map_err(named)?;
+        if self.target.tags().rank(&name).is_none() {
+            return Err(BackendError::Foreign { directory: directory.to_owned(), name, target: *self.target });
+        }
         Ok(Wheel {
-            name: built.name.parse::<WheelFileName>().map_err(named)?,
+            name,
             digest: built.digest,
             size: built.size,
             source: None,
@@ -202,10 +220,9 @@ impl Workshop<'_> {
         Ok(match declared {
             Some(system) => System {
                 requires: as_written(&text),
-                backend: system.build_backend.map_or_else(Backend::legacy, |name| Backend {
-                    name,
-                    path: system.backend_path,
-                }),
+                backend: system
+                    .build_backend
+                    .map_or_else(Backend::legacy, |name| Backend { name, path: system.backend_path }),
             },
             // PEP 517, "source trees".
             None => System { requires: vec!["setuptools >= 40.8.0".to_owned()], backend: Backend::legacy() },
@@ -219,7 +236,8 @@ impl Workshop<'_> {
         (uv, python): (&Uv, &Path),
     ) -> Result<BuiltWheel, BackendError> {
         let failed = |source| BackendError::Build { directory: directory.to_owned(), source };
-        let interpreter = venv(self.target).interpreter;
+        let (base, target) = self.bench;
+        let interpreter = venv(target).interpreter;
         let seal = match minke_exec::sealing_available() {
             Ok(()) => Seal::Sealed,
             Err(unavailable) => {
@@ -232,7 +250,7 @@ impl Workshop<'_> {
         };
         let requirements = self.requirements(directory, &system.requires, (uv, python))?;
         let mut build = WheelBuild {
-            base: self.base,
+            base,
             python: &interpreter,
             source: &sources,
             requirements: &requirements,
@@ -262,14 +280,18 @@ impl Workshop<'_> {
         if lines.is_empty() {
             return Ok(Tree::new());
         }
-        let unresolved = |source| BackendError::Resolve { directory: directory.to_owned(), source: Box::new(source) };
-        let context = (self.project, self.target, python);
+        let unresolved =
+            |source| BackendError::Resolve { directory: directory.to_owned(), source: Box::new(source) };
+        let (_, target) = self.bench;
+        let context = (self.project, target, python);
         let found = lock::resolve_lines(uv, lines.to_vec(), context).map_err(unresolved)?;
-        let failed = |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
-        let needs = wheels::sort(self.store, found, self.target, (&self.project.root, &[])).map_err(failed)?;
+        let failed =
+            |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
+        let needs =
+            wheels::sort(self.store, found, target, (&self.project.root, &[])).map_err(failed)?;
         let outside = (self.client, self.store, &Meter::default());
         let installed =
-            wheels::install_all(outside, &needs.wheels, self.target, &venv(self.target)).map_err(failed)?;
+            wheels::install_all(outside, &needs.wheels, target, &venv(target)).map_err(failed)?;
         let parts = installed
             .into_iter()
             .map(|installed| crate::parts::Part {
@@ -284,7 +306,7 @@ impl Workshop<'_> {
             .collect();
         let together = |source| BackendError::Together { directory: directory.to_owned(), source };
         let settled = crate::parts::settle(parts, crate::parts::Strictness::LaterWins).map_err(together)?;
-        Ok(from_site_packages(&settled.tree, &venv(self.target)))
+        Ok(from_site_packages(&settled.tree, &venv(target)))
     }
 }
 
@@ -306,7 +328,8 @@ fn from_site_packages(tree: &Tree, venv: &Venv) -> Tree {
 /// Returns `requires` of a `pyproject.toml` that was checked before, in the user's words, as uv wants them.
 fn as_written(text: &str) -> Vec<String> {
     let table: toml::Table = toml::from_str(text).unwrap_or_default();
-    let requires = table.get("build-system").and_then(|system| system.get("requires")).and_then(toml::Value::as_array);
+    let requires =
+        table.get("build-system").and_then(|system| system.get("requires")).and_then(toml::Value::as_array);
     requires.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
 }
 

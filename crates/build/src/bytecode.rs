@@ -52,8 +52,9 @@ impl Compiler {
     /// # Errors
     /// [`BytecodeError`] names whose modules.
     pub fn compile(&self, store: &Store, part: &Part, whole: &Tree) -> Result<Tree, BytecodeError> {
-        let is_module =
-            |path: &ImagePath| path.as_str().ends_with(".py") && self.roots.iter().any(|root| path.starts_with(root));
+        let is_module = |path: &ImagePath| {
+            path.as_str().ends_with(".py") && self.roots.iter().any(|root| path.starts_with(root))
+        };
         let sources: Vec<(ImagePath, File)> = part
             .tree
             .walk()
@@ -76,7 +77,8 @@ impl Compiler {
         let key = Key { program: self.program, sources: listed, isolation: name };
         let input = Digest::of(&serde_json::to_vec(&key).expect("a key is JSON"));
         let Remembered { tree } = store.memo("bytecode-1", &key, || {
-            let compiled = self.interpreter.compile(store, PackId::of("bytecode-1", &input), &sources, isolation);
+            let compiled =
+                self.interpreter.compile(store, PackId::of("bytecode-1", &input), &sources, isolation);
             let failed = |source| BytecodeError::Compile { owner: part.owner.name(), source };
             let Compiled { tree, failed: _ } = compiled.map_err(failed)?;
             Ok::<_, BytecodeError>(Remembered { tree })

@@ -10,16 +10,21 @@ use crate::request::Entry;
 use crate::settings::Settings;
 
 /// The user whom a container runs as where nothing else is said; it owns nothing in the image.
-pub const NONROOT: &str = "65532:65532";
+pub(crate) const NONROOT: &str = "65532:65532";
 
 /// Where the project lies and its container starts.
-pub const HOME: &str = "/app";
+pub(crate) const HOME: &str = "/app";
 
 /// Builds the config of an image.
 ///
 /// # Errors
 /// [`PortError`] if a port is none.
-pub fn config(settings: &Settings, entry: &Entry, architecture: &str, created: Epoch) -> Result<ImageConfig, PortError> {
+pub(crate) fn config(
+    settings: &Settings,
+    entry: &Entry,
+    architecture: &str,
+    created: Epoch,
+) -> Result<ImageConfig, PortError> {
     let ports: Result<BTreeSet<_>, _> = settings.ports.iter().map(|port| port.to_string().parse()).collect();
     Ok(ImageConfig {
         platform: Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None },

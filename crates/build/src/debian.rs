@@ -27,7 +27,7 @@ pub const DEFAULT_SUITE: &str = "trixie";
 /// A suite's archives, whose signatures were checked.
 pub struct Debian {
     arch: Arch,
-    archives: Vec<Opened>,
+    archives: Arc<Vec<Opened>>,
     index: OnceLock<PackageIndex>,
 }
 
@@ -194,7 +194,8 @@ impl Debian {
         let codename = named::<Suite>(&base.value, &base.origin, "suite")?;
         let mirrors = mirrors(settings, host)?;
         if mirrors.security.is_none() {
-            reporter.warn("no archive of security updates is set; see `security-mirror` in [tool.minke.debian]");
+            reporter
+                .warn("no archive of security updates is set; see `security-mirror` in [tool.minke.debian]");
         }
         let keyring = keyring(settings)?;
         let archives = mirrors.archives(&codename).map_err(|source| DebianError::Name {
@@ -208,18 +209,28 @@ impl Debian {
                 .into_iter()
                 .map(|archive| scope.spawn(|| open_archive(client, archive, &keyring, host.today)))
                 .collect();
-            threads.into_iter().map(|thread| thread.join().expect("opening an archive doesn't panic")).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("opening an archive doesn't panic"))
+                .collect()
         });
         let mut archives = Vec::new();
         for (index, opened) in opened.into_iter().enumerate() {
             match opened? {
                 Some(opened) => archives.push(opened),
                 // A suite that was just begun has no updates yet.
-                None if index > 0 => reporter.note(format!("{codename} has no archive of updates number {index}")),
+                None if index > 0 => {
+                    reporter.note(format!("{codename} has no archive of updates number {index}"))
+                }
                 None => unreachable!("the first archive's absence is an error"),
             }
         }
-        Ok(Self { arch, archives, index: OnceLock::new() })
+        Ok(Self { arch, archives: Arc::new(archives), index: OnceLock::new() })
+    }
+
+    /// Returns the same archives' packages for another architecture.
+    pub fn of_architecture(&self, arch: Arch) -> Self {
+        Self { arch, archives: Arc::clone(&self.archives), index: OnceLock::new() }
     }
 
     /// Returns what the suite's own Python and C library are.
@@ -235,7 +246,8 @@ impl Debian {
         let index = self.index(client, store)?;
         let suite = self.archives[0].archive.suite.clone();
         let version = |package: &'static str| {
-            let found = index.find(package).map_err(|source| DebianError::Index { suite: suite.clone(), source })?;
+            let found =
+                index.find(package).map_err(|source| DebianError::Index { suite: suite.clone(), source })?;
             let missing = || DebianError::NotABase { suite: suite.to_string(), package };
             found.map(|package| package.version.to_string()).ok_or_else(missing)
         };
@@ -310,7 +322,7 @@ impl Debian {
             return Ok(index);
         }
         let mut index = PackageIndex::new(self.arch);
-        for opened in &self.archives {
+        for opened in self.archives.iter() {
             opened.add_to(&mut index, (client, store), self.arch)?;
         }
         Ok(self.index.get_or_init(|| index))
@@ -318,11 +330,20 @@ impl Debian {
 }
 
 impl Opened {
-    fn add_to(&self, index: &mut PackageIndex, (client, store): (&Client, &Store), arch: Arch) -> Result<(), DebianError> {
+    fn add_to(
+        &self,
+        index: &mut PackageIndex,
+        (client, store): (&Client, &Store),
+        arch: Arch,
+    ) -> Result<(), DebianError> {
         let suite = || self.archive.suite.clone();
         let files = self.release.index("main", arch);
-        let file = files.first().ok_or_else(|| DebianError::NoIndex { suite: suite(), arch: arch.as_str() })?;
-        let source = self.archive.index(file).map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
+        let file =
+            files.first().ok_or_else(|| DebianError::NoIndex { suite: suite(), arch: arch.as_str() })?;
+        let source = self
+            .archive
+            .index(file)
+            .map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
         let fetched = client.fetch(&source, store, &Meter::default());
         fetched.map_err(|source| DebianError::FetchIndex { suite: suite(), source })?;
         let reader = std::io::BufReader::new(store.open_blob(&source.digest)?);
@@ -339,7 +360,8 @@ fn open_archive(
     today: jiff::civil::Date,
 ) -> Result<Option<Opened>, DebianError> {
     let suite = archive.suite.clone();
-    let url = archive.in_release().map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
+    let url =
+        archive.in_release().map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
     let bytes = match client.get_unpinned(&url, &UnpinnedOptions::default()) {
         Ok(bytes) => bytes,
         Err(FetchError::NotFound { .. }) if suite.as_str().contains('-') => return Ok(None),
@@ -385,7 +407,12 @@ pub fn named<T: std::str::FromStr<Err = NameError>>(
     origin: &Origin,
     what: &'static str,
 ) -> Result<T, DebianError> {
-    name.parse().map_err(|source| DebianError::Name { name: name.to_owned(), origin: origin.clone(), what, source })
+    name.parse().map_err(|source| DebianError::Name {
+        name: name.to_owned(),
+        origin: origin.clone(),
+        what,
+        source,
+    })
 }
 
 /// Returns a package version without epoch and Debian revision: `3.13.5` of `3.13.5-2`.

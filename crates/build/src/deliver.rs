@@ -66,7 +66,9 @@ pub fn deliver(
         Destination::DockerDaemon { name } => {
             let failed = |source| DeliverError::Docker { name: name.to_string(), source };
             let socket = docker_socket(host)?;
-            let loaded = docker::load(&socket, |out| write_docker_archive(store, image, name, out).map_err(std::io::Error::other));
+            let loaded = docker::load(&socket, |out| {
+                write_docker_archive(store, image, name, out).map_err(std::io::Error::other)
+            });
             loaded.map(|_report| ()).map_err(failed)
         }
     }

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_setting_decides_and_says_where_it_stands() {
-        let entrypoint = Said { value: CommandLine(vec!["x".to_owned()]), origin: Origin::Argument("--entrypoint") };
+        let entrypoint =
+            Said { value: CommandLine(vec!["x".to_owned()]), origin: Origin::Argument("--entrypoint") };
         let settings = Settings { entrypoint: Some(entrypoint), ..Settings::default() };
         insta::assert_snapshot!(decided(&settings, &["run"], None, &[]), @"x : `entrypoint` was set by --entrypoint");
     }

@@ -12,7 +12,7 @@ use minke_cas::Epoch;
 use crate::request::Host;
 
 /// Returns the time of a project's files.
-pub fn of_project(host: &Host, root: &Path) -> Epoch {
+pub(crate) fn of_project(host: &Host, root: &Path) -> Epoch {
     let stated = host.variables.get("SOURCE_DATE_EPOCH").and_then(|text| text.trim().parse::<u64>().ok());
     let committed = || minke_exec::clean_commit_time(root, &host.variables);
     stated.or_else(committed).map_or(Epoch::FIXED, Epoch::from_secs)

@@ -81,6 +81,12 @@ pub enum BuildError {
     /// The base's interpreter cannot be started.
     #[error("cannot start the base image's Python")]
     Interpreter(#[source] minke_exec::LoaderError),
+    /// Nothing that images are made of runs on this machine.
+    #[error("there is no base whose Python runs on a machine that is {machine}")]
+    Machine {
+        /// What it is.
+        machine: &'static str,
+    },
     /// The interpreter cannot be made available to uv.
     #[error("cannot write a file for uv")]
     Wrapper(#[source] std::io::Error),

@@ -11,11 +11,11 @@ use minke_net::{Client, FetchError};
 const WORKERS: usize = 8;
 
 /// Something to fetch and what to do with it then.
-pub struct Errand<T> {
+pub(crate) struct Errand<T> {
     /// What to fetch; nothing for what is here already.
-    pub source: Option<Source>,
+    pub(crate) source: Option<Source>,
     /// What the caller wants to know when it is there.
-    pub subject: T,
+    pub(crate) subject: T,
 }
 
 /// Fetches every source into the store and calls `then` for each when it is there, several at a time.
@@ -24,7 +24,7 @@ pub struct Errand<T> {
 ///
 /// # Errors
 /// The first error of `then`, or `failed` of the first that cannot be fetched.
-pub fn fetch_each<T, R, E>(
+pub(crate) fn fetch_each<T, R, E>(
     client: &Client,
     (store, meter): (&Store, &Meter),
     errands: Vec<Errand<T>>,
@@ -55,7 +55,7 @@ where
 ///
 /// # Errors
 /// The first error in that order; after one, nothing new is begun.
-pub fn in_parallel<T, R, E>(
+pub(crate) fn in_parallel<T, R, E>(
     jobs: usize,
     items: &[T],
     size: impl Fn(&T) -> u64,
@@ -95,5 +95,8 @@ fn spread<R: Send, E: Send>(
         }
     });
     // An error has stopped the others: what is undone lies beside it and says nothing.
-    results.into_iter().filter_map(|result| result.into_inner().expect("no thread panics with this lock")).collect()
+    results
+        .into_iter()
+        .filter_map(|result| result.into_inner().expect("no thread panics with this lock"))
+        .collect()
 }

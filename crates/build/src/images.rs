@@ -96,7 +96,8 @@ pub fn find(store: &Store, name: &str) -> Result<Image, ImagesError> {
         let known = records.iter().map(|record| record.name.tagged()).collect();
         return Err(ImagesError::Unknown { name: name.to_owned(), known });
     };
-    Image::load(store, &record.manifest).map_err(|source| ImagesError::Image { name: name.to_owned(), source })
+    Image::load(store, &record.manifest)
+        .map_err(|source| ImagesError::Image { name: name.to_owned(), source })
 }
 
 /// Takes an image's name away; its bytes stay in the cache.

@@ -40,7 +40,8 @@ pub fn cut(parts: Vec<Part>, policy: LayerPolicy) -> Vec<Cut> {
         })
         .collect();
     // Stable, so that parts keep their order within a layer.
-    ordered.sort_by(|(rank, name, _), (other_rank, other_name, _)| (rank, name).cmp(&(other_rank, other_name)));
+    ordered
+        .sort_by(|(rank, name, _), (other_rank, other_name, _)| (rank, name).cmp(&(other_rank, other_name)));
     for (_, name, part) in ordered.into_iter().filter(|(_, _, part)| !part.tree.is_empty()) {
         match cuts.last_mut() {
             Some(cut) if cut.name == name => cut.parts.push(part),
@@ -79,7 +80,9 @@ fn heavy(parts: &[Part]) -> Vec<String> {
     let mut sizes: Vec<(u64, &str)> = parts
         .iter()
         .filter_map(|part| match &part.owner {
-            Owner::Distribution { name, wheel_size, .. } if *wheel_size >= HEAVY => Some((*wheel_size, name.as_str())),
+            Owner::Distribution { name, wheel_size, .. } if *wheel_size >= HEAVY => {
+                Some((*wheel_size, name.as_str()))
+            }
             _ => None,
         })
         .collect();
@@ -135,14 +138,20 @@ mod tests {
     #[test]
     fn layers_go_from_what_is_shared_to_what_is_edited() {
         let names: Vec<_> = cut(parts(), LayerPolicy::Shared).into_iter().map(|cut| cut.name).collect();
-        assert_eq!(names, ["base", "system", "big0", "big1", "big2", "big3", "numpy", "scipy", "rest", "app"]);
+        assert_eq!(
+            names,
+            ["base", "system", "big0", "big1", "big2", "big3", "numpy", "scipy", "rest", "app"]
+        );
     }
 
     /// The layers are disjoint and their union is the whole.
     #[test]
     fn a_cut_partitions() {
         for policy in [LayerPolicy::Shared, LayerPolicy::Single] {
-            let mut paths: Vec<_> = parts().iter().flat_map(|part| part.tree.files().map(|(path, _)| path).collect::<Vec<_>>()).collect();
+            let mut paths: Vec<_> = parts()
+                .iter()
+                .flat_map(|part| part.tree.files().map(|(path, _)| path).collect::<Vec<_>>())
+                .collect();
             let mut cut_paths: Vec<_> = cut(parts(), policy)
                 .iter()
                 .flat_map(|cut| &cut.parts)
@@ -157,8 +166,13 @@ mod tests {
     #[test]
     fn a_layer_has_the_directories_of_its_files_with_the_images_modes() {
         let mut whole = part(Owner::Project { name: "p".to_owned() }, "/app/data/x").tree;
-        whole.set_directory(&"/app/data".parse().unwrap(), Mode::from_bits(0o1777), Default::default()).unwrap();
-        let cut = Cut { name: "app".to_owned(), parts: vec![part(Owner::Project { name: "p".to_owned() }, "/app/data/x")] };
+        whole
+            .set_directory(&"/app/data".parse().unwrap(), Mode::from_bits(0o1777), Default::default())
+            .unwrap();
+        let cut = Cut {
+            name: "app".to_owned(),
+            parts: vec![part(Owner::Project { name: "p".to_owned() }, "/app/data/x")],
+        };
         insta::assert_snapshot!(format!("{:?}", directories(&cut, &whole)), @r"
         /app/ dir 0755
         /app/data/ dir 1777

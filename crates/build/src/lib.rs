@@ -20,6 +20,7 @@ pub mod native;
 mod outside;
 pub mod parts;
 mod pipeline;
+pub mod platform;
 pub mod project;
 mod request;
 pub mod run;
@@ -30,5 +31,8 @@ pub mod wheels;
 
 pub use error::BuildError;
 pub use event::{Event, Hop, Reporter, Unit};
+pub use minke_exec::UvError;
+pub use minke_net::FetchError;
+pub use minke_oci::{Destination, Reference};
 pub use pipeline::build;
 pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request};

@@ -7,7 +7,8 @@ use minke_exec::{
     Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc as UvLibc, Machine, Uv, UvError,
 };
 use minke_python::{
-    Arch, Distribution, Groups as LockGroups, Libc, Lock, LockError, NameError, SelectError, Selection, Target,
+    Arch, Distribution, Groups as LockGroups, Libc, Lock, LockError, NameError, SelectError, Selection,
+    Target,
 };
 
 use crate::event::Reporter;

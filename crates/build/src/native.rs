@@ -65,7 +65,8 @@ pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
             let mut magic = [0; 4];
             store.content(file)?.read_exact(&mut magic).map_err(StoreError::Input)?;
             let is_elf = is_elf(&magic);
-            let facts = is_elf.then(|| store.read_file(file)).transpose()?.and_then(|bytes| Facts::read(&bytes).ok());
+            let facts =
+                is_elf.then(|| store.read_file(file)).transpose()?.and_then(|bytes| Facts::read(&bytes).ok());
             let slim = |facts| Facts { undefined: Vec::new(), defined: Vec::new(), ..facts };
             Ok::<_, StoreError>(Remembered(facts.map(slim)))
         })?;
@@ -88,7 +89,8 @@ pub fn asked(tree: &Tree, facted: &Facted, asking: &Facted, machine: Machine) ->
         let Unmet { soname, needed_by } = &unmet;
         let by = asking.get(needed_by);
         // The interpreter has what libpython has: an extension that names it works without.
-        let from_interpreter = soname.starts_with("libpython3") && by.is_none_or(|facts| facts.kind == Kind::SharedObject);
+        let from_interpreter =
+            soname.starts_with("libpython3") && by.is_none_or(|facts| facts.kind == Kind::SharedObject);
         // Some modules only work after another one has loaded what they need.
         if from_interpreter || sonames.contains(soname.as_str()) {
             continue;
@@ -120,7 +122,11 @@ pub fn loader_cache(store: &Store, tree: &Tree, facted: &Facted) -> Result<Part,
     for link in listing.links.iter().filter(|link| tree.get(&link.path).is_none()) {
         part.insert(&link.path, Entry::symlink(link.target.clone())).expect("links lie beside libraries");
     }
-    Ok(Part { owner: Owner::System { name: "the loader's cache".to_owned() }, tree: part, epoch: Epoch::FIXED })
+    Ok(Part {
+        owner: Owner::System { name: "the loader's cache".to_owned() },
+        tree: part,
+        epoch: Epoch::FIXED,
+    })
 }
 
 /// Reads which directories the loader's cache is of: those of `/etc/ld.so.conf`, then the built-in ones.
@@ -134,7 +140,11 @@ fn library_directories(store: &Store, tree: &Tree) -> Result<Vec<ImagePath>, Sto
             None => directories.push(line),
             // Debian's is the one pattern in use: all `.conf` files of a directory, in name order.
             Some(pattern) => {
-                let directory = pattern.trim().trim_end_matches("/*.conf").parse().unwrap_or_else(|_| path("/etc/ld.so.conf.d"));
+                let directory = pattern
+                    .trim()
+                    .trim_end_matches("/*.conf")
+                    .parse()
+                    .unwrap_or_else(|_| path("/etc/ld.so.conf.d"));
                 let names = tree.directory(&directory).into_iter().flat_map(|below| below.entries());
                 for (name, _) in names.filter(|(name, _)| name.as_str().ends_with(".conf")) {
                     directories.extend(read_lines(store, tree, &directory.join(name))?);

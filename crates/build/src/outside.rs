@@ -14,7 +14,7 @@ use crate::request::Host;
 ///
 /// # Errors
 /// [`ClientError`] if certificates or a proxy's address cannot be used.
-pub fn client(host: &Host) -> Result<Client, ClientError> {
+pub(crate) fn client(host: &Host) -> Result<Client, ClientError> {
     let owned = |name| host.variable(name).map(str::to_owned);
     let proxies = ProxySettings {
         // Only in lower case: HTTP_PROXY can be a request's `Proxy:` header under CGI.
@@ -34,26 +34,30 @@ fn certificates(host: &Host) -> Option<String> {
 
 /// The package indexes that the user's settings name.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Indexes {
+pub(crate) struct Indexes {
     /// The one in place of the installer's default.
-    pub default: Option<String>,
+    pub(crate) default: Option<String>,
     /// Those besides it.
-    pub extra: Vec<String>,
+    pub(crate) extra: Vec<String>,
     /// Pages and directories with links to files.
-    pub find_links: Vec<String>,
+    pub(crate) find_links: Vec<String>,
     /// Hosts whose certificates don't matter.
-    pub trusted_hosts: Vec<String>,
+    pub(crate) trusted_hosts: Vec<String>,
 }
 
 /// Reads which indexes the settings name: uv's variables first, then pip's, then pip's files.
-pub fn indexes(host: &Host) -> Indexes {
+pub(crate) fn indexes(host: &Host) -> Indexes {
     let first = |uv: &[&str], pip: &str| {
         let from_uv = uv.iter().find_map(|name| host.variable(name));
         from_uv.map(str::to_owned).or_else(|| pip_value(host, pip))
     };
     let list = |uv: &[&str], pip: &str| {
         let text = first(uv, pip).unwrap_or_default();
-        text.split([' ', '\n', ',']).map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        text.split([' ', '\n', ','])
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     Indexes {
         default: first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"], "index-url"),
@@ -64,16 +68,21 @@ pub fn indexes(host: &Host) -> Indexes {
 }
 
 /// Returns the environment that uv is started with: what it reads itself, and pip's settings in its words.
-pub fn uv_environment(host: &Host, cache: &std::path::Path) -> BTreeMap<String, String> {
+pub(crate) fn uv_environment(host: &Host, cache: &std::path::Path) -> BTreeMap<String, String> {
     let passed = |name: &str| {
         let lower = name.to_lowercase();
         name.starts_with("UV_")
             || name.starts_with("XDG_")
             || ["http_proxy", "https_proxy", "all_proxy", "no_proxy"].contains(&lower.as_str())
-            || ["PATH", "HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "LANG"].contains(&name)
+            || ["PATH", "HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "LANG"]
+                .contains(&name)
     };
-    let mut environment: BTreeMap<String, String> =
-        host.variables.iter().filter(|(name, _)| passed(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut environment: BTreeMap<String, String> = host
+        .variables
+        .iter()
+        .filter(|(name, _)| passed(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let indexes = indexes(host);
     let mut set = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -107,7 +116,9 @@ fn pip_value(host: &Host, key: &str) -> Option<String> {
 fn pip_setting(host: &Host, key: &str) -> Option<String> {
     host.pip_config.iter().rev().find_map(|(_, text)| {
         let values = ini(text);
-        ["install", "global"].into_iter().find_map(|section| values.get(&(section.to_owned(), key.to_owned())).cloned())
+        ["install", "global"]
+            .into_iter()
+            .find_map(|section| values.get(&(section.to_owned(), key.to_owned())).cloned())
     })
 }
 
@@ -157,7 +168,10 @@ mod tests {
     #[test]
     fn pips_settings_become_uvs() {
         let conf = "[global]\nindex-url = http://a.test/simple\ntrusted-host =\n    a.test\n    b.test\n[install]\nfind_links: /w\n";
-        let host = host(&[("PIP_EXTRA_INDEX_URL", "http://c.test http://d.test"), ("PATH", "/bin"), ("SECRET", "x")], &[conf]);
+        let host = host(
+            &[("PIP_EXTRA_INDEX_URL", "http://c.test http://d.test"), ("PATH", "/bin"), ("SECRET", "x")],
+            &[conf],
+        );
         let environment = uv_environment(&host, std::path::Path::new("/c"));
         let lines: Vec<_> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"

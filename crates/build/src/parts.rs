@@ -145,7 +145,8 @@ impl Ledger {
 /// [`SettleError`] if parts other than two distributions disagree, or any with [`Strictness::Refuse`].
 pub fn settle(mut parts: Vec<Part>, strictness: Strictness) -> Result<Settled, SettleError> {
     let mut tree = Tree::new();
-    let mut ledger = Ledger { owners: BTreeMap::new(), names: parts.iter().map(|part| part.owner.clone()).collect() };
+    let mut ledger =
+        Ledger { owners: BTreeMap::new(), names: parts.iter().map(|part| part.owner.clone()).collect() };
     let mut overruled = Vec::new();
     for index in 0..parts.len() {
         let (earlier, rest) = parts.split_at_mut(index);
@@ -170,7 +171,8 @@ pub fn settle(mut parts: Vec<Part>, strictness: Strictness) -> Result<Settled, S
                 None => {}
             }
             let is_directory = matches!(entry, Entry::Directory(_));
-            tree.insert(&path, entry).map_err(|source| SettleError::Place { owner: part.owner.clone(), source })?;
+            tree.insert(&path, entry)
+                .map_err(|source| SettleError::Place { owner: part.owner.clone(), source })?;
             if !is_directory {
                 ledger.owners.entry(path).or_default().push(index);
             }
@@ -182,9 +184,10 @@ pub fn settle(mut parts: Vec<Part>, strictness: Strictness) -> Result<Settled, S
 /// A directory without what lies in it, which is placed entry by entry; anything else as it is.
 fn own_attributes(entry: &Entry) -> Entry {
     match entry {
-        Entry::Directory(directory) => {
-            Entry::Directory(std::sync::Arc::new(minke_cas::Directory::new(directory.mode(), directory.owner())))
-        }
+        Entry::Directory(directory) => Entry::Directory(std::sync::Arc::new(minke_cas::Directory::new(
+            directory.mode(),
+            directory.owner(),
+        ))),
         entry => entry.clone(),
     }
 }

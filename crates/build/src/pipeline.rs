@@ -1,19 +1,19 @@
 //! From a project directory to an image, hop by hop.
 
+mod base;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use minke_cas::{Epoch, ImagePath, Meter, Ownership, Store, Tree};
-use minke_distro::{Arch as DebArch, ClosureOptions, PackageName as DebName, setup};
-use minke_elf::Machine;
-use minke_exec::Interpreter;
+use minke_cas::{Epoch, ImagePath, Meter, Store, Tree};
+use minke_distro::{ClosureOptions, PackageName as DebName, setup};
 use minke_net::Client;
 use minke_oci::{Compression, Destination, Image, Reference};
-use minke_python::{Arch, Libc, Platform, PythonVersion, Target, Venv};
+use minke_python::{Target, Venv};
 
-use crate::bytecode::Compiler;
+use self::base::Base;
 use crate::debian::{self, Debian, Pick};
 use crate::entry::{self, Clues};
 use crate::error::BuildError;
@@ -72,18 +72,6 @@ struct Foreman<'request> {
     timings: Mutex<Vec<(Hop, Duration)>>,
 }
 
-/// The base: an interpreter and what it needs, from the distribution's packages.
-struct Base {
-    debian: Debian,
-    target: Target,
-    venv: Venv,
-    picks: Vec<Pick>,
-    parts: Vec<Part>,
-    /// All of the parts together.
-    tree: Tree,
-    compiler: Compiler,
-}
-
 /// Everything that goes into the image, before it is settled who owns what.
 struct Gathered {
     parts: Vec<Part>,
@@ -96,7 +84,12 @@ struct Gathered {
 
 impl Foreman<'_> {
     /// Runs a hop: says that it begins and ends, and how long it took.
-    fn hop<T>(&self, hop: Hop, unit: Unit, work: impl FnOnce(&Meter) -> Result<T, BuildError>) -> Result<T, BuildError> {
+    fn hop<T>(
+        &self,
+        hop: Hop,
+        unit: Unit,
+        work: impl FnOnce(&Meter) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
         let (meter, began) = (Arc::new(Meter::default()), Instant::now());
         self.reporter.say(Event::Started { hop, unit, meter: Arc::clone(&meter) });
         let result = work(&meter)?;
@@ -128,60 +121,12 @@ impl Foreman<'_> {
         }
     }
 
-    fn base(&self) -> Result<Base, BuildError> {
-        let debian = self.hop(Hop::Plan, Unit::Pieces, |_| {
-            let wishes = (&self.request.settings, &self.request.host);
-            Debian::open(&self.client, wishes, DebArch::Amd64, self.reporter).map_err(BuildError::Debian)
-        })?;
-        let facts = debian.facts(&self.client, self.store).map_err(BuildError::Debian)?;
-        let target = self.target(&facts)?;
-        let picks = self.choose(&debian, &target, BTreeSet::new())?;
-        let packages = self.fetch_packages(&debian, &picks)?;
-        let mut parts = system::parts(&packages, |name| Owner::Base { name });
-        let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        let owner = Owner::Base { name: "what maintainer scripts would have done".to_owned() };
-        let setup = system::setup_part(self.store, &joined, &packages, (owner, self.reporter));
-        parts.push(setup.map_err(BuildError::System)?);
-        let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        let venv = venv(&target);
-        let room = self.store.room(&tree, Ownership::Caller)?;
-        let interpreter = Interpreter::in_room(&room, &venv.interpreter).map_err(BuildError::Interpreter)?;
-        let program = tree.resolve_file(&venv.interpreter).expect("an interpreter that starts is there").content;
-        let library = format!("/usr/lib/python{}", target.python.short());
-        let roots = [library.as_str(), "/usr/lib/python3", config::HOME].map(|root| root.parse().expect("a path"));
-        let compiler = Compiler { interpreter, program, roots: roots.to_vec() };
-        Ok(Base { debian, target, venv, picks, parts, tree, compiler })
-    }
-
-    fn target(&self, facts: &debian::SuiteFacts) -> Result<Target, BuildError> {
-        let default = Origin::Default;
-        let parse = |text: &str, origin: &Origin| {
-            let parsed: Result<PythonVersion, _> = text.parse();
-            parsed.map_err(|source| BuildError::PythonVersion { origin: origin.clone(), source })
-        };
-        let python = parse(&facts.python, &default)?;
-        if let Some(said) = &self.request.settings.python {
-            let wanted = parse(&said.value, &said.origin)?;
-            let patch_fits = wanted.patch.is_none() || wanted.patch == python.patch;
-            if (wanted.major, wanted.minor) != (python.major, python.minor) || !patch_fits {
-                return Err(BuildError::WrongPython {
-                    origin: said.origin.clone(),
-                    wanted: said.value.clone(),
-                    suite: self.suite().to_owned(),
-                    has: facts.python.clone(),
-                });
-            }
-        }
-        let (major, minor) = facts.glibc.split_once('.').unwrap_or((facts.glibc.as_str(), "0"));
-        let libc = Libc::Glibc { major: major.parse().unwrap_or(2), minor: minor.parse().unwrap_or(0) };
-        Ok(Target { python, platform: Platform { arch: Arch::X86_64, libc } })
-    }
-
-    fn suite(&self) -> &str {
-        self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str())
-    }
-
-    fn choose(&self, debian: &Debian, target: &Target, more: BTreeSet<DebName>) -> Result<Vec<Pick>, BuildError> {
+    fn choose(
+        &self,
+        debian: &Debian,
+        target: &Target,
+        more: BTreeSet<DebName>,
+    ) -> Result<Vec<Pick>, BuildError> {
         let mut roots = setup::base_roots(target.python.minor.into());
         roots.extend(more);
         let options = ClosureOptions { left_out: setup::left_out() };
@@ -215,7 +160,7 @@ impl Foreman<'_> {
     /// Locks, fetches or builds every wheel.
     fn wheels(&self, project: &Project, base: &Base) -> Result<Vec<Wheel>, BuildError> {
         let scratch = self.store.scratch()?;
-        let python = base.compiler.interpreter.write_wrapper(scratch.path()).map_err(BuildError::Wrapper)?;
+        let python = base.bench.interpreter.write_wrapper(scratch.path()).map_err(BuildError::Wrapper)?;
         let find_uv = || uv::find(&self.client, self.store, &self.request.host, self.reporter);
         let settings = &self.request.settings;
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
@@ -238,7 +183,7 @@ impl Foreman<'_> {
                 store: self.store,
                 client: &self.client,
                 reporter: self.reporter,
-                base: &base.tree,
+                bench: (&base.bench.tree, &base.bench.target),
                 target: &base.target,
                 project,
                 ignore: &settings.ignore,
@@ -285,7 +230,11 @@ impl Foreman<'_> {
             config::HOME.parse().expect("a path")
         };
         let files = self.extra_files(project)?;
-        later.push(Part { owner: Owner::Project { name: "`files` in [tool.minke]".to_owned() }, tree: files, epoch });
+        later.push(Part {
+            owner: Owner::Project { name: "`files` in [tool.minke]".to_owned() },
+            tree: files,
+            epoch,
+        });
         let (app, parts) = self.with_system(base, later)?;
         Ok(Gathered { parts, epoch, left_out, scripts, app, import_root })
     }
@@ -306,8 +255,11 @@ impl Foreman<'_> {
     fn extra_files(&self, project: &Project) -> Result<Tree, BuildError> {
         let mut all = Tree::new();
         for (at, from) in &self.request.settings.files {
-            let tree = Sources::extra(&project.root.join(from), at, self.store).map_err(BuildError::Sources)?;
-            all = all.join(&tree).map_err(|conflict| BuildError::Settle(crate::parts::SettleError::Extra(conflict)))?;
+            let tree =
+                Sources::extra(&project.root.join(from), at, self.store).map_err(BuildError::Sources)?;
+            all = all
+                .join(&tree)
+                .map_err(|conflict| BuildError::Settle(crate::parts::SettleError::Extra(conflict)))?;
         }
         Ok(all)
     }
@@ -324,17 +276,25 @@ impl Foreman<'_> {
         }
         let mut facted = native::facts(self.store, &base.tree).map_err(read)?;
         facted.extend(asking.clone());
-        let asked = native::asked(&tree, &facted, &asking, Machine::Amd64);
+        let asked = native::asked(&tree, &facted, &asking, self.platform().elf());
         for line in native::unmet_lines(&asked.unmet) {
             self.reporter.warn(line);
         }
         let mut more = BTreeSet::new();
         for name in &self.request.settings.system_packages {
-            more.insert(debian::named::<DebName>(name, &Origin::File("the settings".into()), "package").map_err(BuildError::Debian)?);
+            more.insert(
+                debian::named::<DebName>(name, &Origin::File("the settings".into()), "package")
+                    .map_err(BuildError::Debian)?,
+            );
         }
-        more.extend(asked.packages.keys().map(|name| name.parse::<DebName>().expect("a table's package is a name")));
+        more.extend(
+            asked.packages.keys().map(|name| name.parse::<DebName>().expect("a table's package is a name")),
+        );
         let picks = self.choose(&base.debian, &base.target, more)?;
-        let picks: Vec<_> = picks.into_iter().filter(|pick| !base.picks.iter().any(|there| there.name == pick.name)).collect();
+        let picks: Vec<_> = picks
+            .into_iter()
+            .filter(|pick| !base.picks.iter().any(|there| there.name == pick.name))
+            .collect();
         let packages = self.fetch_packages(&base.debian, &picks)?;
         let mut parts = base.parts.clone();
         parts.extend(system::parts(&packages, |name| Owner::System { name }));
@@ -381,10 +341,14 @@ impl Foreman<'_> {
         self.hop(Hop::Bytecode, Unit::Pieces, |meter| {
             meter.expect(parts.len() as u64);
             let work = |part: &Part| -> Result<Part, BuildError> {
-                let tree = base.compiler.compile(self.store, part, whole).map_err(BuildError::Bytecode)?;
+                let tree = match &base.compiler {
+                    Some(compiler) => compiler.compile(self.store, part, whole).map_err(BuildError::Bytecode)?,
+                    None => part.tree.clone(),
+                };
                 let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
                 let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
-                minke_oci::compress_segment(self.store, &segment(&part), self.compression()).map_err(layer)?;
+                minke_oci::compress_segment(self.store, &segment(&part), self.compression())
+                    .map_err(layer)?;
                 meter.advance(1);
                 Ok(part)
             };
@@ -408,7 +372,9 @@ impl Foreman<'_> {
                 let failed = |source| BuildError::Layer { layer: cut.name.clone(), source };
                 minke_oci::write_layer(self.store, &spec, self.compression(), meter).map_err(failed)
             };
-            let size = |cut: &Cut| cut.parts.iter().flat_map(|part| part.tree.files()).map(|(_, file)| file.size).sum();
+            let size = |cut: &Cut| {
+                cut.parts.iter().flat_map(|part| part.tree.files()).map(|(_, file)| file.size).sum()
+            };
             let layers = crate::fetch::in_parallel(self.request.host.jobs, &cuts, size, write)?;
             let lines = layers.iter().map(line).collect();
             Ok((layers, lines))
@@ -417,8 +383,10 @@ impl Foreman<'_> {
 
     fn image(&self, layers: &[minke_oci::Layer], entry: &Entry, created: Epoch) -> Result<Image, BuildError> {
         let settings = &self.request.settings;
-        let config = config::config(settings, entry, "amd64", created).map_err(BuildError::Port)?;
-        minke_oci::write_image(self.store, layers, &config, settings.annotations.clone()).map_err(BuildError::Image)
+        let architecture = self.platform().architecture();
+        let config = config::config(settings, entry, architecture, created).map_err(BuildError::Port)?;
+        minke_oci::write_image(self.store, layers, &config, settings.annotations.clone())
+            .map_err(BuildError::Image)
     }
 
     fn deliver(&self, image: &Image, name: &Reference, wanted: &[Destination]) -> Result<(), BuildError> {

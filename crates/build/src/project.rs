@@ -178,16 +178,22 @@ impl Project {
 fn directory_name(root: &Path) -> String {
     let absolute = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let name = absolute.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let words: Vec<_> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<_> =
+        name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     if words.is_empty() { "app".to_owned() } else { words.join("-") }
 }
 
-fn requirements(root: &Path, pyproject: Option<&Pyproject>, target: &str) -> Result<Requirements, ProjectError> {
+fn requirements(
+    root: &Path,
+    pyproject: Option<&Pyproject>,
+    target: &str,
+) -> Result<Requirements, ProjectError> {
     if root.join("uv.lock").is_file() && pyproject.is_some() {
         return Ok(Requirements::UvLock);
     }
     let declared = pyproject.and_then(|pyproject| pyproject.project.as_ref());
-    let declares = declared.is_some_and(|project| project.dependencies.is_some() || project.dynamic.contains("dependencies"));
+    let declares = declared
+        .is_some_and(|project| project.dependencies.is_some() || project.dynamic.contains("dependencies"));
     let pylock = optional(&root.join("pylock.toml"))?;
     let made_from = pylock.as_deref().and_then(made_from);
     let file = match (declares, optional(&root.join("requirements.txt"))?) {
@@ -218,7 +224,8 @@ fn nothing(root: &Path, pyproject: Option<&Pyproject>) -> Result<Requirements, P
     }
     let io = |source| ProjectError::Io { path: root.to_owned(), source };
     let is_python = |entry: fs::DirEntry| {
-        entry.path().extension().is_some_and(|extension| extension == "py") || entry.path().join("__init__.py").is_file()
+        entry.path().extension().is_some_and(|extension| extension == "py")
+            || entry.path().join("__init__.py").is_file()
     };
     let has_python = fs::read_dir(root).map_err(io)?.flatten().any(is_python);
     if pyproject.is_none() && !has_python {
@@ -313,7 +320,8 @@ mod tests {
         }
     }
 
-    const DEPENDS: (&str, &str) = ("pyproject.toml", "[project]\nname = 'x'\nversion = '1'\ndependencies = ['y']");
+    const DEPENDS: (&str, &str) =
+        ("pyproject.toml", "[project]\nname = 'x'\nversion = '1'\ndependencies = ['y']");
     const BARE: (&str, &str) = ("pyproject.toml", "[project]\nname = 'x'\nversion = '1'");
 
     #[test]
@@ -333,7 +341,10 @@ mod tests {
         let Requirements::Resolve { fingerprint, .. } = found else { panic!("it is to be resolved") };
         let lock = marked("lock-version = '1.0'\n", &fingerprint);
         assert_eq!(kind(&[requirements, ("pylock.toml", &lock)]), "requirements.txt Some(Current)");
-        assert_eq!(kind(&[("requirements.txt", "zz"), ("pylock.toml", &lock)]), "requirements.txt Some(Outgrown)");
+        assert_eq!(
+            kind(&[("requirements.txt", "zz"), ("pylock.toml", &lock)]),
+            "requirements.txt Some(Outgrown)"
+        );
     }
 
     #[test]

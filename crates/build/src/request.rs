@@ -52,7 +52,8 @@ pub struct Host {
 impl Host {
     /// Returns an environment variable, in either spelling of its name, unless it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
-        let spelled = |name: &str| self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let spelled =
+            |name: &str| self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         spelled(name).or_else(|| spelled(&name.to_lowercase()))
     }
 }

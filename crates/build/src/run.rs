@@ -76,7 +76,7 @@ pub enum RunStepError {
     #[error("cannot read the image")]
     Store(#[from] StoreError),
     /// It didn't start, or could not be watched.
-    #[error("cannot run `{image}`")]
+    #[error("`{image}` did not start")]
     Run {
         /// The image.
         image: String,
@@ -190,7 +190,10 @@ mod tests {
         let store = Store::open(cache.path()).unwrap();
         let mut root = Tree::new();
         for (path, text) in [
-            ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65532::/home/nonroot:/sbin/nologin\n"),
+            (
+                "/etc/passwd",
+                "root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65532::/home/nonroot:/sbin/nologin\n",
+            ),
             ("/etc/group", "root:x:0:\nweb:x:33:\n"),
         ] {
             let file = File::new(store.put(text.as_bytes()).unwrap(), text.len() as u64, Mode::REGULAR);

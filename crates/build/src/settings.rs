@@ -15,6 +15,8 @@ use serde::Deserialize;
 
 pub use keys::UnknownKey;
 
+use crate::platform::Platform;
+
 /// Where a value was said.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
@@ -115,6 +117,8 @@ pub struct Wishes {
     pub python: Option<String>,
     /// The Debian suite whose packages make the base.
     pub base: Option<String>,
+    /// What the image is for, such as `linux/arm64`; this machine where nothing is said.
+    pub platform: Option<Platform>,
     /// What the container always runs.
     pub entrypoint: Option<CommandLine>,
     /// The arguments it is run with where none are given.
@@ -337,6 +341,7 @@ fn overlay<T>(place: &mut Option<Said<T>>, value: Option<T>, origin: &Origin) {
 settings! {
     scalar python: String;
     scalar base: String;
+    scalar platform: Platform;
     scalar entrypoint: CommandLine;
     scalar cmd: CommandLine;
     scalar workdir: ImagePath;

@@ -143,11 +143,13 @@ fn fetch(
         let source = Source { url, digest, size: None };
         return client.fetch(&source, store, &Meter::default()).map_err(FindUvError::Fetch);
     }
-    let python = ["python3", "python"].into_iter().find_map(|name| on_path(host, name)).ok_or(FindUvError::NoIndex)?;
+    let python =
+        ["python3", "python"].into_iter().find_map(|name| on_path(host, name)).ok_or(FindUvError::NoIndex)?;
     let scratch = store.scratch()?;
     let platform = file.trim_end_matches(".whl").rsplit(['-', '.']).next().expect("a wheel has a platform");
     let requirement = format!("uv=={VERSION}");
-    pip_download(&python, &requirement, platform, scratch.path(), &host.variables).map_err(FindUvError::Pip)?;
+    pip_download(&python, &requirement, platform, scratch.path(), &host.variables)
+        .map_err(FindUvError::Pip)?;
     let wheel = std::fs::File::open(scratch.path().join(file)).map_err(FindUvError::Read)?;
     store.put_expected(wheel, &digest)?;
     Ok(())
@@ -166,7 +168,9 @@ fn listed(client: &Client, index: &SourceUrl, file: &'static str) -> Result<Sour
         rest[1..].split(quote).next()
     });
     let without_fragment = links.map(|link| link.split('#').next().unwrap_or(link).replace("&amp;", "&"));
-    let link = without_fragment.into_iter().find(|link| link.split('?').next().is_some_and(|path| path.ends_with(file)));
+    let link = without_fragment
+        .into_iter()
+        .find(|link| link.split('?').next().is_some_and(|path| path.ends_with(file)));
     let link = link.ok_or(FindUvError::NotListed { file })?;
     page.join(&link).map_err(FindUvError::Address)
 }

@@ -144,7 +144,9 @@ pub fn sort(
                 needs.wheels.push(local(store, &root.join(path), digest, provenance)?);
             }
             Origin::Directory { path, subdirectory, .. } => {
-                needs.directories.push(subdirectory.map_or_else(|| path.clone().into(), |below| Path::new(&path).join(below)));
+                needs.directories.push(
+                    subdirectory.map_or_else(|| path.clone().into(), |below| Path::new(&path).join(below)),
+                );
             }
             Origin::Sdist { file_name, offered, .. } => {
                 let (name, version) = (distribution.name, distribution.version);
@@ -247,7 +249,10 @@ pub fn install_all(
 ) -> Result<Vec<Installed>, WheelsError> {
     let errands = wheels
         .iter()
-        .map(|wheel| Errand { source: wheel.source.clone().filter(|source| !store.has(&source.digest)), subject: wheel })
+        .map(|wheel| Errand {
+            source: wheel.source.clone().filter(|source| !store.has(&source.digest)),
+            subject: wheel,
+        })
         .collect();
     let failed =
         |wheel: &&Wheel, source| WheelsError::Fetch { name: wheel.name.clone(), target: *target, source };

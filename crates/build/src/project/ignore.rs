@@ -15,19 +15,43 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 /// What is never wanted, in `.gitignore`'s language, with the reason the summary shows.
 const DROPPINGS: &[(&str, &[&str])] = &[
-    ("version control", &[".git", ".hg", ".svn", ".bzr", ".gitignore", ".gitattributes", ".gitmodules", ".github"]),
+    (
+        "version control",
+        &[".git", ".hg", ".svn", ".bzr", ".gitignore", ".gitattributes", ".gitmodules", ".github"],
+    ),
     ("foreign bytecode", &["__pycache__/", "*.pyc", "*.pyo"]),
     ("virtual environments", &["/.venv/", "/venv/", ".tox/", ".nox/", "node_modules/"]),
-    ("caches", &[
-        ".mypy_cache/", ".pytest_cache/", ".ruff_cache/", ".hypothesis/", ".ipynb_checkpoints/", ".cache/", ".eggs/",
-        ".coverage", ".coverage.*", "htmlcov/", "*.egg-info/",
-    ]),
+    (
+        "caches",
+        &[
+            ".mypy_cache/",
+            ".pytest_cache/",
+            ".ruff_cache/",
+            ".hypothesis/",
+            ".ipynb_checkpoints/",
+            ".cache/",
+            ".eggs/",
+            ".coverage",
+            ".coverage.*",
+            "htmlcov/",
+            "*.egg-info/",
+        ],
+    ),
     ("editors", &[".idea/", ".vscode/", ".DS_Store", "*.swp", "*~"]),
     ("secrets", &[".env", ".env.*", "!.env.example", ".netrc", ".pypirc"]),
-    ("build files", &[
-        "/Dockerfile*", "/.dockerignore", "/docker-compose*.y*ml", "/compose*.y*ml", "/uv.lock", "/pylock*.toml",
-        "/minke.toml", "/minke.lock",
-    ]),
+    (
+        "build files",
+        &[
+            "/Dockerfile*",
+            "/.dockerignore",
+            "/docker-compose*.y*ml",
+            "/compose*.y*ml",
+            "/uv.lock",
+            "/pylock*.toml",
+            "/minke.toml",
+            "/minke.lock",
+        ],
+    ),
 ];
 
 /// What an application, unlike a package that is built, does without.
@@ -88,9 +112,15 @@ impl Rules {
             // environment instead, so nothing changes here.
             Purpose::Build => {}
         }
-        let docker = docker.unwrap_or_default().lines().filter_map(|line| docker_pattern(line, ".dockerignore"));
+        let docker =
+            docker.unwrap_or_default().lines().filter_map(|line| docker_pattern(line, ".dockerignore"));
         let ours = ours.iter().filter_map(|line| docker_pattern(line, "`tool.minke.ignore`"));
-        Ok(Self { droppings, git: Vec::new(), docker: docker.collect::<Result<_, _>>()?, ours: ours.collect::<Result<_, _>>()? })
+        Ok(Self {
+            droppings,
+            git: Vec::new(),
+            docker: docker.collect::<Result<_, _>>()?,
+            ours: ours.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Adds the `.gitignore` of a directory that is about to be read; `relative` is empty for the root.
@@ -109,7 +139,12 @@ impl Rules {
     }
 
     /// Returns why an entry stays out, or none if it goes in; `inherited` is its directory's answer.
-    pub fn reason(&self, relative: &Path, kind: Kind, inherited: Option<&'static str>) -> Option<&'static str> {
+    pub fn reason(
+        &self,
+        relative: &Path,
+        kind: Kind,
+        inherited: Option<&'static str>,
+    ) -> Option<&'static str> {
         let absolute: PathBuf = Path::new("/").join(relative);
         let is_directory = kind == Kind::Directory;
         let mut reason = inherited;
@@ -129,7 +164,12 @@ impl Rules {
             }
         }
         for (name, patterns) in [(".dockerignore", &self.docker), ("tool.minke.ignore", &self.ours)] {
-            match patterns.iter().rev().find(|pattern| pattern.matches(relative)).map(|pattern| pattern.verdict) {
+            match patterns
+                .iter()
+                .rev()
+                .find(|pattern| pattern.matches(relative))
+                .map(|pattern| pattern.verdict)
+            {
                 Some(Verdict::Out) => reason = reason.or(Some(name)),
                 Some(Verdict::In) => reason = None,
                 None => {}

@@ -126,7 +126,8 @@ impl Sources {
             let entry = match &found.kind {
                 FoundKind::Symlink { target } => Entry::symlink(target.clone()),
                 FoundKind::File { mode } => {
-                    let bytes = fs::read(&place).map_err(|source| SourcesError::Io { path: place, source })?;
+                    let bytes =
+                        fs::read(&place).map_err(|source| SourcesError::Io { path: place, source })?;
                     let digest: Digest = store.put(&bytes)?;
                     File::new(digest, bytes.len() as u64, *mode).into()
                 }
@@ -216,7 +217,8 @@ impl Scan {
 
     /// Reads a symlink, which is kept as it is if what it points to is kept inside the project too.
     fn link_target(&self, place: &Path, relative: &Path) -> Result<String, SourcesError> {
-        let target = fs::read_link(place).map_err(|source| SourcesError::Io { path: place.to_owned(), source })?;
+        let target =
+            fs::read_link(place).map_err(|source| SourcesError::Io { path: place.to_owned(), source })?;
         let mut depth = relative.components().count().saturating_sub(1);
         for component in target.components() {
             depth = match component {
@@ -261,7 +263,9 @@ fn measure(directory: &Path) -> LeftOut {
 fn read_optional(path: &Path) -> Result<Option<String>, SourcesError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {
+            Ok(None)
+        }
         Err(source) => Err(SourcesError::Io { path: path.to_owned(), source }),
     }
 }
@@ -294,8 +298,12 @@ mod tests {
         ]);
         symlink("main.py", project.path().join("link.py")).unwrap();
         let sources = Sources::scan(project.path(), &[], Purpose::Application).unwrap();
-        assert_eq!(sources.paths().collect::<Vec<_>>(), ["größe/ü.txt", "link.py", "main.py", "pkg/a.py", "pkg/b.py"]);
-        let left_out: Vec<_> = sources.left_out.iter().map(|(reason, sum)| (*reason, sum.files, sum.bytes)).collect();
+        assert_eq!(
+            sources.paths().collect::<Vec<_>>(),
+            ["größe/ü.txt", "link.py", "main.py", "pkg/a.py", "pkg/b.py"]
+        );
+        let left_out: Vec<_> =
+            sources.left_out.iter().map(|(reason, sum)| (*reason, sum.files, sum.bytes)).collect();
         assert_eq!(left_out, [("foreign bytecode", 1, 5), ("virtual environments", 1, 11)]);
     }
 

@@ -15,9 +15,31 @@ fn suggestion(nearest: Option<&str>) -> String {
 }
 
 const TOP: &[&str] = &[
-    "annotations", "base", "cmd", "compression", "debian", "entrypoint", "env", "extras", "files", "find-links",
-    "groups", "healthcheck", "ignore", "labels", "layers", "package", "ports", "python", "stop-signal", "strict",
-    "system-packages", "user", "volumes", "workdir",
+    "annotations",
+    "base",
+    "cmd",
+    "compression",
+    "debian",
+    "entrypoint",
+    "env",
+    "extras",
+    "files",
+    "find-links",
+    "groups",
+    "healthcheck",
+    "ignore",
+    "labels",
+    "layers",
+    "package",
+    "platform",
+    "ports",
+    "python",
+    "stop-signal",
+    "strict",
+    "system-packages",
+    "user",
+    "volumes",
+    "workdir",
 ];
 const HEALTHCHECK: &[&str] = &["cmd", "interval", "retries", "start-period", "timeout"];
 const DEBIAN: &[&str] = &["mirror", "security-mirror", "signed-by"];

@@ -1,0 +1,237 @@
+//! The examples, for real: Debian's own packages, wheels from the package index, Docker, podman, skopeo, umoci.
+//!
+//! Needs the network for the two registries and, for the daemons, root; what cannot be done here is said and
+//! skipped. One test runs at a time: they share daemons and ports.
+
+#[path = "real/peers.rs"]
+mod peers;
+#[path = "real/scanner.rs"]
+mod scanner;
+#[path = "real/world.rs"]
+mod world;
+
+use std::process::Command;
+
+use peers::{Docker, Peer, Podman};
+use world::{World, output, ran};
+
+/// What each example says when it is run.
+const SAYS: &[(&str, &[&str], &str)] = &[
+    ("hello", &["--version"], "gunicorn (version"),
+    ("data-science", &[], "matplotlib: a plot of (640, 480) pixels"),
+    ("whale", &[], "There blows the whale! 1.2.0"),
+];
+
+#[test]
+fn the_examples_run_in_docker_read_only_and_as_nobody() {
+    let world = World::open();
+    let Some(docker) = Docker::start() else { return };
+    for (example, name) in world::EXAMPLES {
+        let built = world
+            .minke()
+            .env("DOCKER_HOST", docker.host())
+            .args(["build", "--load"])
+            .arg(world.copy(example))
+            .output();
+        ran(&built.expect("minke starts"));
+        assert!(docker.has(name), "docker lists {name}");
+    }
+    check_examples(&docker);
+}
+
+#[test]
+fn the_examples_run_in_podman_read_only_and_as_nobody() {
+    let world = World::open();
+    let Some(podman) = Podman::find() else { return };
+    for (example, name) in world::EXAMPLES {
+        let archive = world.path(&format!("{name}.docker.tar"));
+        world.build(example, &[&format!("docker-archive:{}", archive.display())]);
+        podman.load(&archive);
+    }
+    check_examples(&podman);
+}
+
+/// Runs each example in a peer, and asks the one that serves.
+fn check_examples(peer: &impl Peer) {
+    for (name, arguments, expected) in SAYS {
+        let said = output(&mut peer.run(name, arguments));
+        assert!(said.contains(expected), "{name} says {said}");
+    }
+    let user = output(&mut peer.run_as(
+        "hello",
+        "python",
+        &["-c", "import os; print(os.getuid(), os.access('/app', os.W_OK))"],
+    ));
+    assert_eq!(user.trim(), "65532 False");
+    let port = world::free_port();
+    let bind = format!("--bind=127.0.0.1:{port}");
+    let server = peer.run_as("hello", "gunicorn", &["app:app", &bind, "--worker-tmp-dir=/dev/shm"]);
+    world::with_server(server, port, |get| {
+        assert_eq!(get("/"), "Hello from minke!\n");
+        assert!(get("/whoami").contains("\"uid\":65532"), "{}", get("/whoami"));
+    });
+}
+
+#[test]
+fn the_examples_run_here_as_root_and_as_an_ordinary_user() {
+    let world = World::open();
+    for (example, name) in world::EXAMPLES {
+        world.build(example, &[]);
+        let (_, arguments, expected) =
+            SAYS.iter().find(|(image, _, _)| *image == name).expect("every example says something");
+        for mut minke in world.minke_as_each_user() {
+            let said = output(minke.args(["run", "--read-only", name]).args(*arguments));
+            assert!(said.contains(expected), "{name} says {said}");
+        }
+    }
+    for mut minke in world.minke_as_each_user() {
+        let port = world::free_port();
+        let bind = format!("--bind=127.0.0.1:{port}");
+        minke.args([
+            "run",
+            "--read-only",
+            "--entrypoint",
+            "gunicorn",
+            "hello",
+            "app:app",
+            "--worker-tmp-dir=/dev/shm",
+            &bind,
+        ]);
+        world::with_server(minke, port, |get| assert_eq!(get("/"), "Hello from minke!\n"));
+    }
+}
+
+#[test]
+fn the_base_keeps_its_promises() {
+    let world = World::open();
+    world.build("hello", &[]);
+    let script = world::inside("base.py");
+    for mut minke in world.minke_as_each_user() {
+        let bind = format!("{}:/base.py:ro", script.display());
+        let said = output(minke.args(["run", "-v", &bind, "--entrypoint", "python", "hello", "/base.py"]));
+        insta::assert_snapshot!(said, @r"
+        locales: C.UTF-8
+        certificates: over a hundred authorities, bundled and by hash
+        libraries: libc.so.6 libm.so.6 libssl.so.3 libz.so.1 libsqlite3.so.0
+        zones: Europe/Berlin
+        user: root and nonroot
+        modules: every module of the standard library imports
+        bytecode: unchecked hashes, none missing
+        read_only: nothing of the image can be written
+        venv: /app/.venv
+        no_tools: no shell, package manager or compiler
+        ");
+    }
+}
+
+#[test]
+fn tls_is_checked_against_the_images_own_authorities() {
+    let world = World::open();
+    world.build("hello", &[]);
+    let Some(server) = world::TlsServer::start(&world) else { return };
+    let script = world::inside("tls.py");
+    let binds = [
+        format!("{}:/tls.py:ro", script.display()),
+        format!("{}:/ca.pem:ro", server.certificate().display()),
+    ];
+    let mut minke = world.minke();
+    minke.args(["run", "-v", &binds[0], "-v", &binds[1], "--entrypoint", "python", "hello", "/tls.py"]);
+    let said = output(minke.arg(server.port().to_string()));
+    assert_eq!(said, "refused: self-signed certificate\ntrusted: TLSv1.3\n");
+}
+
+#[test]
+fn skopeo_and_umoci_accept_the_layout_and_agree_on_digests() {
+    let world = World::open();
+    let layout = world.path("layout");
+    let reference = world.build("package", &[&format!("oci:{}:whale", layout.display())]);
+    let digest = reference.split_once('@').expect("a reference has a digest").1.trim().to_owned();
+    if world::has("skopeo") {
+        let place = format!("oci:{}:whale", layout.display());
+        let said = output(Command::new("skopeo").args([
+            "inspect",
+            "--format",
+            "{{.Digest}} {{.Os}}/{{.Architecture}}",
+            &place,
+        ]));
+        assert_eq!(said.trim(), format!("{digest} linux/amd64"));
+        let manifest = output(Command::new("skopeo").args(["inspect", "--raw", &place]));
+        assert_eq!(format!("sha256:{}", minke_testkit::sha256_hex(manifest.as_bytes())), digest);
+    }
+    if world::has("umoci") {
+        let bundle = world.path("bundle");
+        let image = format!("{}:whale", layout.display());
+        ran(&Command::new("umoci")
+            .args(["unpack", "--rootless", "--image", &image])
+            .arg(&bundle)
+            .output()
+            .expect("umoci starts"));
+        assert!(bundle.join("rootfs/app/.venv/bin/whale").is_file());
+        let python = std::fs::read_link(bundle.join("rootfs/usr/bin/python3")).expect("python3 is a link");
+        assert!(python.to_string_lossy().starts_with("python3."), "{}", python.display());
+    }
+}
+
+#[test]
+fn a_scanner_finds_every_package_and_every_distribution() {
+    let world = World::open();
+    let layout = world.path("scanned");
+    world.build("data-science", &[&format!("oci:{}:x", layout.display())]);
+    let found = scanner::scan(&layout);
+    for package in
+        ["libc6", "libpython3.13-stdlib", "libssl3t64", "ca-certificates", "libstdc++6", "tzdata", "zlib1g"]
+    {
+        assert!(found.debs.contains_key(package), "{package} is in {:?}", found.debs.keys());
+    }
+    for distribution in ["numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "python-dateutil"] {
+        assert!(
+            found.distributions.contains_key(distribution),
+            "{distribution} is in {:?}",
+            found.distributions.keys()
+        );
+    }
+    // Whatever lies in the system's directories has an owner, but for what minke writes itself.
+    let unowned: Vec<_> = found.unowned_libraries();
+    assert!(unowned.is_empty(), "no package owns {unowned:?}");
+    assert_eq!(
+        found.checked_md5sums, found.listed_md5sums,
+        "every file that a record lists and that is there has its sum"
+    );
+    assert!(found.checked_md5sums > 1000, "{}", found.checked_md5sums);
+}
+
+#[test]
+fn a_distributions_layer_is_the_same_in_every_project() {
+    let world = World::open();
+    world.build("data-science", &[]);
+    let both = world.layer_digests("data-science");
+    // The same versions, in another order and without the rest.
+    let lock = std::fs::read_to_string(world.copy("data-science").join("pylock.toml"))
+        .expect("the build kept its lock");
+    for (name, requirements) in
+        [("alone", &["scikit-learn"][..]), ("reverse", &["scikit-learn", "pandas", "matplotlib"][..])]
+    {
+        let project = world.project(
+            name,
+            &[("main.py", "import sklearn"), ("requirements.txt", &pinned(&lock, requirements))],
+        );
+        ran(&world.minke().arg("build").arg(&project).output().expect("minke starts"));
+        let layers = world.layer_digests(name);
+        assert_eq!(layers.get("scikit-learn"), both.get("scikit-learn"), "scikit-learn in {name}");
+        assert_eq!(layers.get("base"), both.get("base"), "the base in {name}");
+    }
+}
+
+/// The requirements with the versions of a lock, the first one last.
+fn pinned(lock: &str, names: &[&str]) -> String {
+    let version = |name: &str| {
+        let entry = lock.split("[[packages]]").find(|entry| entry.contains(&format!("name = \"{name}\"")));
+        let line = entry
+            .and_then(|entry| entry.lines().find(|line| line.starts_with("version = ")))
+            .expect("it is in the lock");
+        line.trim_start_matches("version = ").trim_matches('"').to_owned()
+    };
+    let all = ["numpy", "scipy"];
+    let lines = names.iter().chain(&all).rev().map(|name| format!("{name}=={}\n", version(name)));
+    lines.collect()
+}
