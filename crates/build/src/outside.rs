@@ -105,6 +105,16 @@ pub(crate) fn uv_environment(host: &Host, cache: &std::path::Path) -> BTreeMap<S
     environment
 }
 
+/// Adds directories of wheels to those that uv looks into; uv separates them by commas.
+pub(crate) fn add_find_links(environment: &mut BTreeMap<String, String>, directories: &[PathBuf]) {
+    if directories.is_empty() {
+        return;
+    }
+    let said = environment.remove("UV_FIND_LINKS").into_iter();
+    let all: Vec<String> = said.chain(directories.iter().map(|path| path.display().to_string())).collect();
+    environment.insert("UV_FIND_LINKS".to_owned(), all.join(","));
+}
+
 fn pip_value(host: &Host, key: &str) -> Option<String> {
     let variable = format!("PIP_{}", key.to_uppercase().replace('-', "_"));
     host.variable(&variable).map(str::to_owned).or_else(|| pip_setting(host, key))
@@ -182,6 +192,13 @@ mod tests {
         UV_INSECURE_HOST=a.test b.test
         UV_NO_PROGRESS=1
         ");
+    }
+
+    #[test]
+    fn the_projects_directories_of_wheels_come_beside_those_of_the_environment() {
+        let mut environment = BTreeMap::from([("UV_FIND_LINKS".to_owned(), "/a".to_owned())]);
+        add_find_links(&mut environment, &["/b".into(), "/c d".into()]);
+        assert_eq!(environment["UV_FIND_LINKS"], "/a,/b,/c d");
     }
 
     #[test]

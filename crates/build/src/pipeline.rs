@@ -161,14 +161,14 @@ impl Foreman<'_> {
     fn wheels(&self, project: &Project, base: &Base) -> Result<Vec<Wheel>, BuildError> {
         let scratch = self.store.scratch()?;
         let python = base.bench.interpreter.write_wrapper(scratch.path()).map_err(BuildError::Wrapper)?;
-        let find_uv = || uv::find(&self.client, self.store, &self.request.host, self.reporter);
         let settings = &self.request.settings;
+        let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
+        let find_uv = || uv::find(&self.client, self.store, (&self.request.host, &find_links), self.reporter);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let policy = (settings, self.request.locks);
             lock::distributions(project, policy, &base.target, (find_uv, &python), self.reporter)
                 .map_err(BuildError::Lock)
         })?;
-        let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
         let sorted = wheels::sort(self.store, distributions, &base.target, (&project.root, &find_links));
         let mut needs = sorted.map_err(BuildError::Wheels)?;
         let here = |path: &PathBuf| path.as_os_str() == "." || path.as_os_str().is_empty();
@@ -242,7 +242,7 @@ impl Foreman<'_> {
     fn app(&self, project: &Project) -> Result<(Tree, BTreeMap<String, LeftOut>), BuildError> {
         let purpose = if project.is_package() { Purpose::Build } else { Purpose::Application };
         let read = |error| BuildError::Sources(crate::project::sources::SourcesTreeError::Read(error));
-        let sources = Sources::scan(&project.root, &self.request.settings.ignore, purpose).map_err(read)?;
+        let sources = Sources::scan(&project.root, &self.ignored(project), purpose).map_err(read)?;
         let home: ImagePath = config::HOME.parse().expect("a path");
         let left_out = sources.left_out.iter().map(|(reason, sum)| ((*reason).to_owned(), *sum)).collect();
         let tree = match purpose {
@@ -250,6 +250,17 @@ impl Foreman<'_> {
             Purpose::Build => Tree::new(),
         };
         Ok((tree, left_out))
+    }
+
+    /// Returns the patterns of what stays out: the settings', and what this build writes into the project.
+    fn ignored(&self, project: &Project) -> Vec<String> {
+        let written = self.request.outputs.iter().filter_map(|output| {
+            let place = output.split(':').nth(1).filter(|_| !output.starts_with("docker-daemon:"))?;
+            let place = self.request.host.directory.join(place);
+            let relative = place.strip_prefix(self.request.host.directory.join(&project.root)).ok()?;
+            relative.to_str().filter(|text| !text.is_empty()).map(str::to_owned)
+        });
+        self.request.settings.ignore.iter().cloned().chain(written).collect()
     }
 
     fn extra_files(&self, project: &Project) -> Result<Tree, BuildError> {

@@ -75,10 +75,18 @@ pub enum FindUvError {
 
 /// Returns the uv on `PATH`, else the one in the cache, which is fetched where it is missing.
 ///
+/// `find_links` are directories of wheels that it looks into besides what the environment says.
+///
 /// # Errors
 /// [`FindUvError`] says what to set.
-pub fn find(client: &Client, store: &Store, host: &Host, reporter: &Reporter) -> Result<Uv, FindUvError> {
-    let environment = outside::uv_environment(host, store.root());
+pub fn find(
+    client: &Client,
+    store: &Store,
+    (host, find_links): (&Host, &[PathBuf]),
+    reporter: &Reporter,
+) -> Result<Uv, FindUvError> {
+    let mut environment = outside::uv_environment(host, store.root());
+    outside::add_find_links(&mut environment, find_links);
     let environment: std::collections::BTreeMap<_, _> =
         environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     if let Some(program) = on_path(host, "uv") {

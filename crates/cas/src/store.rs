@@ -104,6 +104,13 @@ impl Store {
             let directory = root.join(below);
             fs::create_dir_all(&directory).map_err(StoreError::io("make", &directory))?;
         }
+        // Backups, and minke itself where the cache lies in a project, pass over a directory that says what it is.
+        // Spec: <https://bford.info/cachedir/>
+        let tag = root.with_file_name("CACHEDIR.TAG");
+        if !tag.exists() {
+            fs::write(&tag, "Signature: 8a477f597d28d172789f06886806bc55\n# minke keeps what it can make again here.\n")
+                .map_err(StoreError::io("write", &tag))?;
+        }
         let scratch = scratch::Home::open(&root.join("scratch"))?;
         Ok(Self { inner: Arc::new(Inner { root, packs: Mutex::default(), scratch }) })
     }

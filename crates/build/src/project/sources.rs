@@ -235,7 +235,7 @@ impl Scan {
 
 /// Directories that say themselves what they are, whatever they are called.
 fn marked_directory(place: &Path) -> Option<&'static str> {
-    [("pyvenv.cfg", "virtual environments"), ("oci-layout", "images")]
+    [("pyvenv.cfg", "virtual environments"), ("oci-layout", "images"), ("CACHEDIR.TAG", "caches")]
         .into_iter()
         .find_map(|(marker, reason)| place.join(marker).is_file().then_some(reason))
 }
