@@ -105,23 +105,80 @@ fn the_examples_run_here_as_root_and_as_an_ordinary_user() {
 fn the_base_keeps_its_promises() {
     let world = World::open();
     world.build("hello", &[]);
-    let script = world::inside("base.py");
-    for mut minke in world.minke_as_each_user() {
-        let bind = format!("{}:/base.py:ro", script.display());
-        let said = output(minke.args(["run", "-v", &bind, "--entrypoint", "python", "hello", "/base.py"]));
-        insta::assert_snapshot!(said, @r"
-        locales: C.UTF-8
-        certificates: over a hundred authorities, bundled and by hash
-        libraries: libc.so.6 libm.so.6 libssl.so.3 libz.so.1 libsqlite3.so.0
-        zones: Europe/Berlin
-        user: root and nonroot
-        modules: every module of the standard library imports
-        bytecode: unchecked hashes, none missing
-        read_only: nothing of the image can be written
-        venv: /app/.venv
-        no_tools: no shell, package manager or compiler
-        ");
-    }
+    let bind = format!("{}:/base.py:ro", world::inside("base.py").display());
+    let run = |mut minke: Command| {
+        output(minke.args(["run", "-v", &bind, "--entrypoint", "python", "hello", "/base.py"]))
+    };
+    let said: Vec<String> = world.minke_as_each_user().into_iter().map(run).collect();
+    assert!(said.iter().all(|one| *one == said[0]), "{said:?}");
+    insta::assert_snapshot!(said[0], @r"
+    locales: C.UTF-8
+    certificates: over a hundred authorities, bundled and by hash
+    libraries: libc.so.6 libm.so.6 libssl.so.3 libz.so.1 libsqlite3.so.0
+    zones: Europe/Berlin
+    user: root and nonroot
+    modules: every module of the standard library imports
+    bytecode: unchecked hashes, none missing
+    read_only: nothing of the image can be written
+    venv: /app/.venv
+    no_tools: no shell, package manager or compiler
+    ");
+}
+
+#[test]
+fn settings_reach_the_image_and_extra_packages_work() {
+    let world = World::open();
+    let settings = r#"
+        entrypoint = ["python", "main.py"]
+        cmd = ["ask"]
+        env = { COLOUR = "blue" }
+        labels = { "org.opencontainers.image.title" = "a test" }
+        annotations = { "org.opencontainers.image.licenses" = "MIT" }
+        workdir = "/app/data"
+        user = "nobody"
+        ports = [8000, "53/udp"]
+        volumes = ["/app/data"]
+        stop-signal = "SIGINT"
+        system-packages = ["libmagic1t64"]
+        files = { "/opt/extra.txt" = "extra/note.txt", "/opt/all" = "extra" }
+        healthcheck = { cmd = "python -V", interval = 30 }
+    "#;
+    let main = "import ctypes.util, os, sys\n\
+        magic = ctypes.CDLL(ctypes.util.find_library('magic'))\n\
+        print(sys.argv[1:], magic.magic_version() > 500, os.environ['COLOUR'], os.getcwd(), os.getuid())\n\
+        print(open('/opt/extra.txt').read(), sorted(os.listdir('/opt/all')))\n";
+    let project = world.project(
+        "settings",
+        &[("minke.toml", settings), ("requirements.txt", "# nothing\n"), ("main.py", main)],
+    );
+    std::fs::create_dir(project.join("extra")).expect("the project is ours");
+    std::fs::write(project.join("extra/note.txt"), "noted").expect("the project is ours");
+    std::fs::create_dir(project.join("data")).expect("the project is ours");
+    std::fs::rename(project.join("main.py"), project.join("data/main.py")).expect("the project is ours");
+    ran(&world.minke().args(["build", "-t", "settings"]).arg(&project).output().expect("minke starts"));
+    let said = output(world.minke().args(["run", "settings"]));
+    insta::assert_snapshot!(said, @r"
+    ['ask'] True blue /app/data 65534
+    noted ['note.txt']
+    ");
+    let text = output(world.minke().args(["inspect", "settings"]));
+    let inspected: serde_json::Value = serde_json::from_str(&text).expect("inspect prints JSON");
+    let mut config = inspected["config"]["config"].clone();
+    config["Env"] = serde_json::Value::Null;
+    let expected = serde_json::json!({
+        "Cmd": ["ask"],
+        "Entrypoint": ["python", "main.py"],
+        "Env": null,
+        "ExposedPorts": { "53/udp": {}, "8000/tcp": {} },
+        "Healthcheck": { "Interval": 30_000_000_000_u64, "Test": ["CMD", "python", "-V"] },
+        "Labels": { "org.opencontainers.image.title": "a test" },
+        "StopSignal": "SIGINT",
+        "User": "nobody",
+        "Volumes": { "/app/data": {} },
+        "WorkingDir": "/app/data",
+    });
+    assert_eq!(config, expected);
+    assert_eq!(inspected["manifest"]["annotations"]["org.opencontainers.image.licenses"], "MIT");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::world::{has, is_root, output, ran};
 
 /// Something that runs images, read-only, with this machine's network.
-pub trait Peer {
+pub(crate) trait Peer {
     /// Runs an image's own entry point.
     fn run(&self, image: &str, arguments: &[&str]) -> Command;
     /// Runs another program of an image.
@@ -16,13 +16,13 @@ pub trait Peer {
 }
 
 /// A Docker daemon of the test's own, on a socket of its own, ended by its pid.
-pub struct Docker {
+pub(crate) struct Docker {
     daemon: Child,
     directory: PathBuf,
 }
 
 impl Docker {
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         if !is_root() {
             eprintln!("SKIPPED: Docker's daemon needs root");
             return None;
@@ -57,11 +57,11 @@ impl Docker {
         Some(docker)
     }
 
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.directory.join("socket").display())
     }
 
-    pub fn has(&self, image: &str) -> bool {
+    pub(crate) fn has(&self, image: &str) -> bool {
         !output(&mut self.command(&["images", "-q", image])).trim().is_empty()
     }
 
@@ -100,12 +100,12 @@ impl Drop for Docker {
 }
 
 /// podman, with storage of the test's own.
-pub struct Podman {
+pub(crate) struct Podman {
     root: PathBuf,
 }
 
 impl Podman {
-    pub fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         if !is_root() {
             eprintln!("SKIPPED: rootless podman needs subordinate ids, which nobody has set up here");
             return None;
@@ -114,7 +114,7 @@ impl Podman {
         (has("podman") && has("runc")).then_some(Self { root })
     }
 
-    pub fn load(&self, archive: &Path) {
+    pub(crate) fn load(&self, archive: &Path) {
         ran(&self.command(&["load", "-q", "-i"]).arg(archive).output().expect("podman starts"));
     }
 

@@ -8,29 +8,29 @@ use minke_testkit::{gunzip, md5_hex};
 
 /// What a scanner sees.
 #[derive(Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// Debian packages by name, with their version.
-    pub debs: BTreeMap<String, String>,
+    pub(crate) debs: BTreeMap<String, String>,
     /// Python distributions by normalised name, with their version.
-    pub distributions: BTreeMap<String, String>,
+    pub(crate) distributions: BTreeMap<String, String>,
     /// How many files the packages' records list that are in the image.
-    pub listed_md5sums: usize,
+    pub(crate) listed_md5sums: usize,
     /// How many of those have the recorded sum.
-    pub checked_md5sums: usize,
+    pub(crate) checked_md5sums: usize,
     owned: BTreeSet<String>,
     paths: BTreeSet<String>,
 }
 
 impl Found {
     /// Returns the shared libraries in the system's directories that no record lists.
-    pub fn unowned_libraries(&self) -> Vec<&String> {
+    pub(crate) fn unowned_libraries(&self) -> Vec<&String> {
         let system =
             |path: &&String| path.starts_with("usr/lib/") && path.contains(".so") && !path.ends_with(".pyc");
         self.paths.iter().filter(system).filter(|path| !self.owned.contains(*path)).collect()
     }
 }
 
-pub fn scan(layout: &Path) -> Found {
+pub(crate) fn scan(layout: &Path) -> Found {
     let json = |path: &str| -> serde_json::Value {
         serde_json::from_slice(&fs::read(layout.join(path)).expect("the layout has it")).expect("it is JSON")
     };

@@ -10,20 +10,20 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// The examples, by directory and by the name of their image.
-pub const EXAMPLES: [(&str, &str); 3] =
+pub(crate) const EXAMPLES: [(&str, &str); 3] =
     [("hello", "hello"), ("data-science", "data-science"), ("package", "whale")];
 
 /// One test at a time: they share a cache, daemons and two cores.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// A directory that anyone may look into, kept between tests of one run so that downloads are shared.
-pub struct World {
+pub(crate) struct World {
     root: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl World {
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("real");
         std::fs::create_dir_all(&root).expect("the target directory is writable");
@@ -32,7 +32,7 @@ impl World {
         world
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         let path = self.root.join(name);
         if path.is_dir() {
             std::fs::remove_dir_all(&path).expect("an earlier run's output can be removed");
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Returns the copy of an example that is built: minke keeps a lock in it.
-    pub fn copy(&self, example: &str) -> PathBuf {
+    pub(crate) fn copy(&self, example: &str) -> PathBuf {
         let copy = self.root.join("projects").join(example);
         if !copy.exists() {
             copy_directory(&repository().join("examples").join(example), &copy);
@@ -51,7 +51,7 @@ impl World {
         copy
     }
 
-    pub fn project(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    pub(crate) fn project(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         let directory = self.path(name);
         std::fs::create_dir_all(&directory).expect("the target directory is writable");
         for (file, text) in files {
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// Builds an example and returns the line that minke prints.
-    pub fn build(&self, example: &str, outputs: &[&str]) -> String {
+    pub(crate) fn build(&self, example: &str, outputs: &[&str]) -> String {
         let mut minke = self.minke();
         minke.arg("build").arg(self.copy(example));
         for place in outputs {
@@ -70,14 +70,14 @@ impl World {
         output(&mut minke)
     }
 
-    pub fn minke(&self) -> Command {
+    pub(crate) fn minke(&self) -> Command {
         let mut minke = Command::new(env!("CARGO_BIN_EXE_minke"));
         minke.env("MINKE_CACHE", self.root.join("cache")).stdin(Stdio::null());
         minke
     }
 
     /// minke as this user and, where this one is root, as an ordinary one with the same images.
-    pub fn minke_as_each_user(&self) -> Vec<Command> {
+    pub(crate) fn minke_as_each_user(&self) -> Vec<Command> {
         let mut all = vec![self.minke()];
         if !is_root() {
             eprintln!("SKIPPED as root: the tests were started by an ordinary user");
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Returns the digests of a named image's layers, by what its history calls them.
-    pub fn layer_digests(&self, image: &str) -> BTreeMap<String, String> {
+    pub(crate) fn layer_digests(&self, image: &str) -> BTreeMap<String, String> {
         let text = output(self.minke().args(["inspect", image]));
         let value: serde_json::Value = serde_json::from_str(&text).expect("inspect prints JSON");
         let layers = value["manifest"]["layers"].as_array().expect("a manifest has layers").iter();
@@ -128,12 +128,12 @@ fn copy_directory(from: &Path, to: &Path) {
     ran(&Command::new("cp").arg("-rL").arg(from).arg(to).output().expect("cp starts"));
 }
 
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }
 
 /// Returns a script that is run in images.
-pub fn inside(name: &str) -> PathBuf {
+pub(crate) fn inside(name: &str) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inside").join(name);
     // An ordinary user must be able to reach what is mounted for it.
     let copy = Path::new("/tmp/minke-test-inside");
@@ -144,12 +144,12 @@ pub fn inside(name: &str) -> PathBuf {
     copy
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
 /// Tells whether a program is there, and says that its tests are skipped if not.
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let found = minke_testkit::program(program).is_some();
     if !found {
         eprintln!("SKIPPED: {program} is not installed");
@@ -158,18 +158,18 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Runs a command that must succeed, and returns what it prints.
-pub fn output(command: &mut Command) -> String {
+pub(crate) fn output(command: &mut Command) -> String {
     let output = command.output().expect("the program starts");
     ran(&output);
     String::from_utf8(output.stdout).expect("programs print UTF-8")
 }
 
-pub fn ran(output: &Output) {
+pub(crate) fn ran(output: &Output) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{said}", output.status);
 }
 
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|socket| socket.local_addr())
         .expect("loopback has a free port")
@@ -177,7 +177,7 @@ pub fn free_port() -> u16 {
 }
 
 /// Starts a server, waits until its port answers, lets the caller ask it, and ends it by pid.
-pub fn with_server(mut command: Command, port: u16, ask: impl FnOnce(&dyn Fn(&str) -> String)) {
+pub(crate) fn with_server(mut command: Command, port: u16, ask: impl FnOnce(&dyn Fn(&str) -> String)) {
     let mut server =
         Ended(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the server starts"));
     let began = Instant::now();
@@ -222,14 +222,14 @@ impl Drop for Ended {
 }
 
 /// A TLS server on the loopback whose certificate nobody knows.
-pub struct TlsServer {
+pub(crate) struct TlsServer {
     _process: Ended,
     certificate: PathBuf,
     port: u16,
 }
 
 impl TlsServer {
-    pub fn start(world: &World) -> Option<Self> {
+    pub(crate) fn start(world: &World) -> Option<Self> {
         if !has("openssl") {
             return None;
         }
@@ -275,11 +275,11 @@ impl TlsServer {
         Some(Self { _process: server, certificate, port })
     }
 
-    pub fn certificate(&self) -> &Path {
+    pub(crate) fn certificate(&self) -> &Path {
         &self.certificate
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }
