@@ -159,7 +159,8 @@ impl File {
 
 impl PartialEq for File {
     fn eq(&self, other: &Self) -> bool {
-        (self.content, self.size, self.mode, self.owner) == (other.content, other.size, other.mode, other.owner)
+        (self.content, self.size, self.mode, self.owner)
+            == (other.content, other.size, other.mode, other.owner)
     }
 }
 
@@ -209,7 +210,9 @@ impl Directory {
     pub fn digest(&self) -> Digest {
         *self.digest.get_or_init(|| {
             let mut hasher = Hasher::new();
-            hasher.update(format!("directory {} {} {}\n", self.mode, self.owner.uid, self.owner.gid).as_bytes());
+            hasher.update(
+                format!("directory {} {} {}\n", self.mode, self.owner.uid, self.owner.gid).as_bytes(),
+            );
             for (name, entry) in &self.entries {
                 hasher.update(entry.line(name).as_bytes());
             }
@@ -496,7 +499,11 @@ fn filter(
     (!kept.entries.is_empty()).then(|| Arc::new(kept))
 }
 
-fn join(first: &Arc<Directory>, second: &Arc<Directory>, path: &ImagePath) -> Result<Arc<Directory>, Box<Conflict>> {
+fn join(
+    first: &Arc<Directory>,
+    second: &Arc<Directory>,
+    path: &ImagePath,
+) -> Result<Arc<Directory>, Box<Conflict>> {
     if Arc::ptr_eq(first, second) {
         return Ok(Arc::clone(first));
     }
@@ -622,7 +629,9 @@ impl<'de> Deserialize<'de> for Tree {
         let mut tree = Self { root: Arc::new(Directory::new(listed.root.0, listed.root.1)) };
         for (path, entry) in listed.entries {
             let entry = match entry {
-                ListedEntry::Directory(mode, owner) => Entry::Directory(Arc::new(Directory::new(mode, owner))),
+                ListedEntry::Directory(mode, owner) => {
+                    Entry::Directory(Arc::new(Directory::new(mode, owner)))
+                }
                 ListedEntry::File(file) => Entry::File(file),
                 ListedEntry::Symlink(link) => Entry::Symlink(link),
             };

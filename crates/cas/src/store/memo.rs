@@ -41,7 +41,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn remember<K: Serialize, V: Serialize>(&self, kind: &str, key: &K, value: &V) -> Result<(), StoreError> {
+    pub fn remember<K: Serialize, V: Serialize>(
+        &self,
+        kind: &str,
+        key: &K,
+        value: &V,
+    ) -> Result<(), StoreError> {
         let (path, mut file) = self.inner.scratch.file()?;
         let bytes = serde_json::to_vec(value).expect("a remembered value has text keys");
         std::io::Write::write_all(&mut file, &bytes).map_err(StoreError::io("write", &path))?;

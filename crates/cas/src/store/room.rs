@@ -65,7 +65,8 @@ impl Store {
             }
         }
         // Last, children first: a directory that isn't writable could not be filled.
-        let directories: Vec<_> = tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
+        let directories: Vec<_> =
+            tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
         for (path, entry) in directories.into_iter().rev() {
             let Entry::Directory(below) = entry else { continue };
             let place = directory.join(path.relative());
@@ -93,12 +94,12 @@ impl Store {
 fn own(place: &Path, owner: Owner, ownership: Ownership) -> Result<(), StoreError> {
     match ownership {
         Ownership::Caller => Ok(()),
-        Ownership::Tree => {
-            lchown(place, Some(owner.uid), Some(owner.gid)).map_err(StoreError::io("change the owner of", place))
-        }
+        Ownership::Tree => lchown(place, Some(owner.uid), Some(owner.gid))
+            .map_err(StoreError::io("change the owner of", place)),
     }
 }
 
 fn mark(place: &Path, mode: u32) -> Result<(), StoreError> {
-    fs::set_permissions(place, fs::Permissions::from_mode(mode)).map_err(StoreError::io("set the mode of", place))
+    fs::set_permissions(place, fs::Permissions::from_mode(mode))
+        .map_err(StoreError::io("set the mode of", place))
 }
