@@ -24,7 +24,7 @@ mod room;
 mod scratch;
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -100,7 +100,7 @@ impl Store {
     /// [`StoreError::Io`] if the directory cannot be made or written.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(root).map_err(StoreError::io("find", root))?.join("v1");
-        for below in ["blobs", "packs", "memo", "rooms", "names", "scratch", "locks"] {
+        for below in ["blobs", "packs", "memo", "rooms", "names", "scratch"] {
             let directory = root.join(below);
             fs::create_dir_all(&directory).map_err(StoreError::io("make", &directory))?;
         }
@@ -108,8 +108,11 @@ impl Store {
         // Spec: <https://bford.info/cachedir/>
         let tag = root.with_file_name("CACHEDIR.TAG");
         if !tag.exists() {
-            fs::write(&tag, "Signature: 8a477f597d28d172789f06886806bc55\n# minke keeps what it can make again here.\n")
-                .map_err(StoreError::io("write", &tag))?;
+            fs::write(
+                &tag,
+                "Signature: 8a477f597d28d172789f06886806bc55\n# minke keeps what it can make again here.\n",
+            )
+            .map_err(StoreError::io("write", &tag))?;
         }
         let scratch = scratch::Home::open(&root.join("scratch"))?;
         Ok(Self { inner: Arc::new(Inner { root, packs: Mutex::default(), scratch }) })
@@ -152,17 +155,34 @@ impl Store {
     /// fails; [`StoreError::Io`].
     pub fn put_expected(&self, mut reader: impl Read, expected: &Digest) -> Result<u64, StoreError> {
         let mut blob = self.blob_writer()?;
-        let mut buffer = vec![0; 128 * 1024];
-        loop {
-            let count = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(StoreError::Input(error)),
-            };
-            blob.write_all(&buffer[..count]).map_err(StoreError::io("write", self.blob_path(expected)))?;
-        }
+        copy(&mut reader, |bytes| {
+            blob.write_all(bytes).map_err(StoreError::io("write", self.blob_path(expected)))
+        })?;
         blob.finish_expected(expected)
+    }
+
+    /// Stores a file of the user's, of which little is in memory at a time; one that is there is only read.
+    ///
+    /// # Errors
+    /// [`StoreError::Input`] if it cannot be read; [`StoreError::Io`].
+    pub fn put_file(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
+        let mut file = fs::File::open(path).map_err(StoreError::Input)?;
+        let mut hasher = Hasher::new();
+        let size = copy(&mut file, |bytes| {
+            hasher.update(bytes);
+            Ok(())
+        })?;
+        let digest = hasher.finish();
+        if self.has(&digest) {
+            return Ok((digest, size));
+        }
+        file.rewind().map_err(StoreError::Input)?;
+        let mut blob = self.blob_writer()?;
+        // It may have changed meanwhile: what counts is what is read now.
+        copy(&mut file, |bytes| {
+            blob.write_all(bytes).map_err(StoreError::io("write", self.blob_path(&digest)))
+        })?;
+        blob.finish()
     }
 
     /// Starts a blob whose digest is known when it is whole.
@@ -216,6 +236,26 @@ impl Store {
         let parent = to.parent().expect("a place in the cache has a directory");
         fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
         fs::rename(from, to).map_err(StoreError::io("write", to))
+    }
+}
+
+/// Hands on all that a reader gives and returns how many bytes that were.
+fn copy(
+    reader: &mut impl Read,
+    mut write: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut size = 0;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(size),
+            Ok(count) => {
+                write(&buffer[..count])?;
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(StoreError::Input(error)),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, copy};
 use crate::{Digest, File, Hasher};
 
 /// Names a pack by what it was made from, so that the same archive is unpacked once.
@@ -28,6 +28,10 @@ impl PackId {
 }
 
 type Extents = BTreeMap<Digest, (u64, u64)>;
+
+/// So many packs are kept open for the next reader: a process may have 1024 files, and an image has two packs
+/// for each of its distributions.
+const MOST_OPEN: usize = 128;
 
 pub(super) type OpenPacks = HashMap<PackId, Arc<OpenPack>>;
 
@@ -66,7 +70,15 @@ impl Store {
     pub fn pack_writer(&self, id: PackId) -> Result<PackWriter, StoreError> {
         let (path, file) = self.inner.scratch.file()?;
         let file = BufWriter::with_capacity(256 * 1024, file);
-        Ok(PackWriter { store: self.clone(), id, path, file, extents: Extents::new(), position: 0, finished: false })
+        Ok(PackWriter {
+            store: self.clone(),
+            id,
+            path,
+            file,
+            extents: Extents::new(),
+            position: 0,
+            finished: false,
+        })
     }
 
     /// Opens the content of a tree's file for reading.
@@ -103,7 +115,12 @@ impl Store {
             return Err(StoreError::Damaged { path });
         }
         let pack = Arc::new(OpenPack { path, file, extents });
-        self.inner.packs.lock().expect("no thread panics with this lock").insert(id, Arc::clone(&pack));
+        let mut packs = self.inner.packs.lock().expect("no thread panics with this lock");
+        if packs.len() >= MOST_OPEN {
+            // Those that somebody reads from stay open for him.
+            packs.clear();
+        }
+        packs.insert(id, Arc::clone(&pack));
         Ok(pack)
     }
 }
@@ -119,19 +136,11 @@ impl PackWriter {
     /// # Errors
     /// [`StoreError::Input`] if the reader fails, after which the pack cannot be used; [`StoreError::Io`].
     pub fn add(&mut self, mut reader: impl Read) -> Result<(Digest, u64), StoreError> {
-        let (mut hasher, mut size) = (Hasher::new(), 0);
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let count = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(StoreError::Input(error)),
-            };
-            hasher.update(&buffer[..count]);
-            self.file.write_all(&buffer[..count]).map_err(StoreError::io("write", &self.path))?;
-            size += count as u64;
-        }
+        let mut hasher = Hasher::new();
+        let size = copy(&mut reader, |bytes| {
+            hasher.update(bytes);
+            self.file.write_all(bytes).map_err(StoreError::io("write", &self.path))
+        })?;
         let digest = hasher.finish();
         // A content that is there already stays a second time in the file, unused: seeking back would cost
         // more than the few bytes are worth.
@@ -194,7 +203,10 @@ impl Read for Content {
         }
         let count = self.pack.file.read_at(&mut buffer[..wanted], self.position)?;
         if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than was recorded"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file is shorter than was recorded",
+            ));
         }
         self.position += count as u64;
         Ok(count)

@@ -26,9 +26,12 @@ impl Home {
             .prefix("run-")
             .tempdir_in(scratch)
             .map_err(StoreError::io("make a directory in", scratch))?;
+        // Locked before it is called `lock`: another process that sweeps takes one that isn't locked for abandoned.
+        let unlocked = directory.path().join("unlocked");
+        let lock = fs::File::create(&unlocked).map_err(StoreError::io("write", &unlocked))?;
+        lock.lock().map_err(StoreError::io("lock", &unlocked))?;
         let path = directory.path().join("lock");
-        let lock = fs::File::create(&path).map_err(StoreError::io("write", &path))?;
-        lock.lock().map_err(StoreError::io("lock", &path))?;
+        fs::rename(&unlocked, &path).map_err(StoreError::io("make", &path))?;
         Ok(Self { directory, _lock: lock, next: AtomicU64::new(0) })
     }
 
@@ -51,9 +54,10 @@ fn sweep(scratch: &Path) {
         let lock = fs::File::open(directory.join("lock"));
         let abandoned = match &lock {
             Ok(lock) => lock.try_lock().is_ok(),
-            Err(_) => directory.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|made| {
-                made.elapsed().is_ok_and(|age| age.as_secs() > 60)
-            }),
+            Err(_) => directory
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|made| made.elapsed().is_ok_and(|age| age.as_secs() > 60)),
         };
         if abandoned {
             // Somebody else may sweep at the same time, and what another user owns stays.

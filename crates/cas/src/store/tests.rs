@@ -28,10 +28,7 @@ fn wrong_bytes_are_refused_and_leave_nothing() {
     let (_directory, store) = store();
     let expected = Digest::of(b"right");
     let refused = store.put_expected(&b"wrong"[..], &expected).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        format!("expected {expected}, got {} (5 bytes)", Digest::of(b"wrong"))
-    );
+    assert_eq!(refused.to_string(), format!("expected {expected}, got {} (5 bytes)", Digest::of(b"wrong")));
     assert!(!store.has(&expected) && !store.has(&Digest::of(b"wrong")));
     assert_eq!(leftovers(&store), 0);
 }
@@ -122,4 +119,47 @@ fn what_a_dead_process_left_is_swept_away() {
     fs::write(left.join("0"), "half a blob").unwrap();
     Store::open(directory.path()).unwrap();
     assert!(!left.exists());
+}
+
+#[test]
+fn processes_that_begin_at_once_do_not_sweep_each_other_away() {
+    let directory = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for round in 0..40_u8 {
+                    Store::open(directory.path()).unwrap().put(&[round]).unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn more_packs_are_read_than_a_process_may_keep_open() {
+    let (_directory, store) = store();
+    let write = |number: usize| {
+        let text = number.to_string();
+        let mut pack = store.pack_writer(PackId::of("test-1", &Digest::of(text.as_bytes()))).unwrap();
+        let (content, size) = pack.add(text.as_bytes()).unwrap();
+        let file = File { pack: Some(pack.finish().unwrap()), ..File::new(content, size, Mode::REGULAR) };
+        assert_eq!(store.read_file(&file).unwrap(), text.as_bytes());
+        file
+    };
+    let files: Vec<_> = (0..300).map(write).collect();
+    assert_eq!(store.read_file(&files[0]).unwrap(), b"0");
+    assert!(store.inner.packs.lock().unwrap().len() <= 128);
+}
+
+#[test]
+fn a_file_is_stored_as_it_is() {
+    let (directory, store) = store();
+    let path = directory.path().join("file");
+    let bytes = vec![7; 200_000];
+    fs::write(&path, &bytes).unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.put_file(&path).unwrap(), (Digest::of(&bytes), 200_000));
+    }
+    assert_eq!(store.read_blob(&Digest::of(&bytes)).unwrap(), bytes);
+    assert_eq!(leftovers(&store), 0);
 }
