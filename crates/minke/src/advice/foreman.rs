@@ -41,6 +41,7 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Debian(error) => debian(error),
         BuildError::System(error) => system(error),
         BuildError::Interpreter(_) | BuildError::Image(_) => Exit::Bug.silent(),
+        BuildError::Machine { .. } => Exit::Project.help("build on a machine that is x86-64 or 64-bit ARM"),
         BuildError::Wrapper(_) => Exit::Project.help("see that the disk isn't full"),
         BuildError::Uv(error) => uv(error),
         BuildError::Lock(error) => lock(error),
@@ -197,6 +198,9 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Together { source, .. } => settle(source),
         BackendError::Build { .. } => Exit::SourceBuild.silent(),
         BackendError::Name { .. } => Exit::SourceBuild.silent(),
+        BackendError::Foreign { .. } => Exit::SourceBuild.help(
+            "build its wheel on a machine like the image's, and name the wheel's directory with `--find-links`",
+        ),
         BackendError::Store(error) => store(error),
     }
 }

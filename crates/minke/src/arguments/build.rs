@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use minke_build::platform::Platform;
 use minke_build::settings::{CommandLine, Port};
 use minke_cas::ImagePath;
 
@@ -22,6 +23,7 @@ Examples:
   minke build
   minke build ~/src/shop -t shop:1.4 --load
   minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
+  minke build --platform linux/arm64 -t shop:arm64 -o oci:layout:arm64
   minke build --locked --python 3.13 --compression zstd -o oci:layout:latest")]
 pub(crate) struct BuildArguments {
     /// The project's directory
@@ -106,6 +108,9 @@ pub(crate) struct SystemArguments {
     /// The Debian suite whose packages make the base [default: trixie]
     #[arg(long, value_name = "SUITE")]
     pub(crate) base: Option<String>,
+    /// What the image is for: linux/amd64 or linux/arm64; nothing is emulated [default: this machine]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
     /// A distribution package to add (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) system_package: Vec<String>,

@@ -27,6 +27,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("build find_links", "build --find-links wheels", "build"),
     ("build strict", "build --strict", "build"),
     ("build base", "build --base trixie", "build"),
+    ("build platform", "build --platform linux/arm64", "build"),
     ("build system_package", "build --system-package git", "build"),
     ("build ignore", "build --ignore '*.csv'", "build"),
     ("build entrypoint", "build --entrypoint 'python -m x'", "build"),
