@@ -6,6 +6,12 @@ use std::path::PathBuf;
 
 use super::{Store, StoreError};
 
+/// A file's name has at most 255 bytes.
+const LONGEST: usize = 200;
+
+/// How the name of a directory ends in which the rest of a long name lies.
+const GOES_ON: &str = "+";
+
 impl Store {
     /// Sets what a name of a kind stands for; readers see the old text or the new one, never half of one.
     ///
@@ -50,25 +56,40 @@ impl Store {
     pub fn names(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError> {
         let directory = self.inner.root.join("names").join(kind);
         let mut names = Vec::new();
-        let entries = match fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
-            Err(error) => return Err(StoreError::io("read", directory)(error)),
-        };
-        for entry in entries {
-            let entry = entry.map_err(StoreError::io("read", &directory))?;
-            let decoded = entry.file_name().to_str().and_then(|text| hex::decode(text).ok());
-            let Some(name) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
-            if let Some(text) = self.name(kind, &name)? {
-                names.push((name, text));
+        let mut pending = vec![(directory, String::new())];
+        while let Some((directory, begun)) = pending.pop() {
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StoreError::io("read", directory)(error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(StoreError::io("read", &directory))?;
+                let digits = format!("{begun}{}", entry.file_name().to_string_lossy());
+                if let Some(begun) = digits.strip_suffix(GOES_ON) {
+                    pending.push((entry.path(), begun.to_owned()));
+                    continue;
+                }
+                let name = hex::decode(digits).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                let Some(name) = name else { continue };
+                names.extend(self.name(kind, &name)?.map(|text| (name, text)));
             }
         }
         names.sort();
         Ok(names)
     }
 
-    /// Names hold slashes and colons, and may differ in nothing but their case: they are written in hex.
+    /// Names hold slashes and colons, and may differ in nothing but their case: they are written in hex, and a
+    /// long one as a path.
     fn name_path(&self, kind: &str, name: &str) -> PathBuf {
-        self.inner.root.join("names").join(kind).join(hex::encode(name))
+        let mut path = self.inner.root.join("names").join(kind);
+        let digits = hex::encode(name);
+        let mut rest = digits.as_str();
+        while rest.len() > LONGEST {
+            let (part, after) = rest.split_at(LONGEST);
+            path.push(format!("{part}{GOES_ON}"));
+            rest = after;
+        }
+        path.join(rest)
     }
 }

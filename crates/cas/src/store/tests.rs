@@ -86,7 +86,11 @@ fn names_with_any_characters_are_kept_and_listed() {
     store.set_name("images", "b/c:latest", "2").unwrap();
     store.set_name("images", "a", "1").unwrap();
     store.set_name("images", "a", "3").unwrap();
-    let all = [("a".to_owned(), "3".to_owned()), ("b/c:latest".to_owned(), "2".to_owned())];
+    let (long, longer) = ("c".repeat(100), "c".repeat(255));
+    store.set_name("images", &long, "4").unwrap();
+    store.set_name("images", &longer, "5").unwrap();
+    let all = [("a", "3"), ("b/c:latest", "2"), (&long, "4"), (&longer, "5")];
+    let all = all.map(|(name, text)| (name.to_owned(), text.to_owned()));
     assert_eq!(store.names("images").unwrap(), all);
     assert!(store.forget_name("images", "a").unwrap());
     assert!(!store.forget_name("images", "a").unwrap());
