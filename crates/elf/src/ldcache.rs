@@ -1,6 +1,6 @@
 //! The list in which the loader looks names up: which files are on it, and `/etc/ld.so.cache` itself.
 //!
-//! [`list`] decides as `ldconfig` does, and [`write()`] writes what `ldconfig -c new` writes, so that an image gets
+//! [`list()`] decides as `ldconfig` does, and [`write()`] writes what `ldconfig -c new` writes, so that an image gets
 //! its cache without running anything. Missing soname links, which `ldconfig` would make, are only reported:
 //! trees are for the caller to change. Not done: libraries of other operating systems, and `ldconfig`'s own
 //! subdirectories for processor features from before glibc 2.33.
