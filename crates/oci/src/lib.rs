@@ -2,7 +2,7 @@
 //!
 //! A [`LayerSpec`] becomes a [`Layer`] by [`write_layer`], layers and an [`ImageConfig`] an [`Image`] by
 //! [`write_image`], and an image is written to where a [`Destination`] says, or read back into a tree by
-//! [`flatten`]. Only [`layout`](write_layout) and the archives touch files outside the store; nothing here
+//! [`flatten()`]. Only [`layout`](write_layout) and the archives touch files outside the store; nothing here
 //! talks to a daemon or a registry.
 
 mod archive;
