@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minke_cas::{Digest, Entry, Epoch, ImagePath, Meter, Store, StoreError, Tree};
+use minke_cas::{Digest, Entry, Epoch, ImagePath, Meter, Store, StoreError, Tree, TreeError};
 use minke_exec::{Backend, Seal, Uv, WheelBuild};
 use minke_net::Client;
 use minke_python::{
@@ -99,6 +99,14 @@ pub enum BackendError {
         directory: PathBuf,
         /// Where.
         source: crate::parts::SettleError,
+    },
+    /// What the backend needs has a module `bin` where the scripts lie.
+    #[error("the scripts of what building `{}` needs cannot be placed", directory.display())]
+    Scripts {
+        /// The directory.
+        directory: PathBuf,
+        /// What is in the way.
+        source: TreeError,
     },
     /// The backend failed.
     #[error("cannot build `{}`", directory.display())]
@@ -306,23 +314,24 @@ impl Workshop<'_> {
             .collect();
         let together = |source| BackendError::Together { directory: directory.to_owned(), source };
         let settled = crate::parts::settle(parts, crate::parts::Strictness::LaterWins).map_err(together)?;
-        Ok(from_site_packages(&settled.tree, &venv(target)))
+        from_site_packages(&settled.tree, &venv(target)).map_err(|source| BackendError::Scripts {
+            directory: directory.to_owned(),
+            source,
+        })
     }
 }
 
 /// Returns what is installed in an environment as the workshop wants it: from `site-packages` down, programs in
 /// `/bin`.
-fn from_site_packages(tree: &Tree, venv: &Venv) -> Tree {
+fn from_site_packages(tree: &Tree, venv: &Venv) -> Result<Tree, TreeError> {
     let mut requirements = Tree::new();
     let mut graft = |from: &ImagePath, to: &ImagePath| {
-        if let Some(directory) = tree.directory(from) {
-            let placed = requirements.insert(to, Entry::Directory(Arc::clone(directory)));
-            placed.expect("a distribution has no module called `bin`");
-        }
+        let directory = tree.directory(from);
+        directory.map_or(Ok(()), |directory| requirements.insert(to, Entry::Directory(Arc::clone(directory))))
     };
-    graft(&venv.site_packages(), &ImagePath::root());
-    graft(&venv.bin(), &"/bin".parse().expect("a path"));
-    requirements
+    graft(&venv.site_packages(), &ImagePath::root())?;
+    graft(&venv.bin(), &"/bin".parse().expect("a path"))?;
+    Ok(requirements)
 }
 
 /// Returns `requires` of a `pyproject.toml` that was checked before, in the user's words, as uv wants them.
@@ -339,5 +348,43 @@ fn venv(target: &Target) -> Venv {
         root: "/build/env".parse().expect("a path"),
         python: target.python,
         interpreter: format!("/usr/bin/python{}", target.python.short()).parse().expect("a path"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minke_cas::{File, Mode};
+    use minke_python::{Arch, Libc, Platform, PythonVersion};
+
+    use super::*;
+
+    /// The tree of what a backend needs, from files in an environment whose root is `/build/env`.
+    fn placed(files: &[&str]) -> Result<String, String> {
+        let platform = Platform { arch: Arch::X86_64, libc: Libc::Glibc { major: 2, minor: 41 } };
+        let target = Target { python: PythonVersion { major: 3, minor: 13, patch: None }, platform };
+        let mut tree = Tree::new();
+        for file in files {
+            let content = File::new(Digest::of(file.as_bytes()), 1, Mode::REGULAR);
+            tree.insert(&format!("/build/env/{file}").parse().unwrap(), content.into()).unwrap();
+        }
+        let placed = from_site_packages(&tree, &venv(&target));
+        placed.map(|tree| format!("{tree:?}")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn modules_lie_at_the_root_and_scripts_in_bin() {
+        let files = ["lib/python3.13/site-packages/x.py", "bin/x", "lib/python3.13/site-packages/bin/y.py"];
+        insta::assert_snapshot!(placed(&files).unwrap(), @r"
+        /bin/ dir 0755
+        /bin/x file 0644 b8b07719
+        /bin/y.py file 0644 1df03a16
+        /x.py file 0644 a7a80628
+        ");
+    }
+
+    #[test]
+    fn a_module_called_bin_that_is_in_the_way_is_an_error() {
+        let files = ["lib/python3.13/site-packages/bin/x", "bin/x"];
+        insta::assert_snapshot!(placed(&files).unwrap_err(), @"`/bin` is there twice, with different content");
     }
 }

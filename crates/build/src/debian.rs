@@ -5,6 +5,7 @@
 //! indexes are read only when the archive has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -204,10 +205,14 @@ impl Debian {
             what: "suite",
             source,
         })?;
+        let (keyring, today) = (&keyring, host.today);
         let opened: Vec<Result<Option<Opened>, DebianError>> = std::thread::scope(|scope| {
             let threads: Vec<_> = archives
                 .into_iter()
-                .map(|archive| scope.spawn(|| open_archive(client, archive, &keyring, host.today)))
+                .zip([Absence::IsAnError].into_iter().chain(iter::repeat(Absence::IsNoError)))
+                .map(|(archive, absence)| {
+                    scope.spawn(move || open_archive(client, (archive, absence), keyring, today))
+                })
                 .collect();
             threads
                 .into_iter()
@@ -219,10 +224,7 @@ impl Debian {
             match opened? {
                 Some(opened) => archives.push(opened),
                 // A suite that was just begun has no updates yet.
-                None if index > 0 => {
-                    reporter.note(format!("{codename} has no archive of updates number {index}"))
-                }
-                None => unreachable!("the first archive's absence is an error"),
+                None => reporter.note(format!("{codename} has no archive of updates number {index}")),
             }
         }
         Ok(Self { arch, archives: Arc::new(archives), index: OnceLock::new() })
@@ -352,10 +354,17 @@ impl Opened {
     }
 }
 
-/// None for an archive of updates that isn't there.
+/// What it means that an archive isn't there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    IsAnError,
+    IsNoError,
+}
+
+/// None for an archive that isn't there and needn't be.
 fn open_archive(
     client: &Client,
-    archive: Archive,
+    (archive, absence): (Archive, Absence),
     keyring: &Keyring,
     today: jiff::civil::Date,
 ) -> Result<Option<Opened>, DebianError> {
@@ -364,7 +373,7 @@ fn open_archive(
         archive.in_release().map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
     let bytes = match client.get_unpinned(&url, &UnpinnedOptions::default()) {
         Ok(bytes) => bytes,
-        Err(FetchError::NotFound { .. }) if suite.as_str().contains('-') => return Ok(None),
+        Err(FetchError::NotFound { .. }) if absence == Absence::IsNoError => return Ok(None),
         Err(source) => return Err(DebianError::FetchRelease { suite, source }),
     };
     let release = Release::verify(&bytes, keyring, today)
@@ -428,3 +437,6 @@ fn why(why: &Why) -> String {
         Why::Needed { by, .. } => format!("{by} needs it"),
     }
 }
+
+#[cfg(test)]
+mod tests;

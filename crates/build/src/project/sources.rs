@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use minke_cas::{Digest, Entry, File, ImagePath, Mode, Store, StoreError, Tree};
+use minke_cas::{Entry, File, ImagePath, Mode, Store, StoreError, Tree};
 
 use super::ignore::{Kind, PatternError, Purpose, Rules};
 
@@ -68,6 +68,12 @@ pub enum SourcesError {
     /// An ignore rule cannot be read.
     #[error("cannot read the ignore rules")]
     Pattern(#[source] PatternError),
+    /// A single file was to be the image's root.
+    #[error("`{}` is a file, and `/` is a directory", path.display())]
+    FileAsRoot {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file that isn't one: a socket, a device.
     #[error("`{}` is neither a file, a directory nor a symlink", path.display())]
     Special {
@@ -100,12 +106,13 @@ impl Sources {
         if metadata.is_dir() {
             return Self::scan(from, &[], Purpose::Build)?.tree(store, at);
         }
-        let bytes = fs::read(from).map_err(io)?;
+        if at.is_root() {
+            return Err(SourcesError::FileAsRoot { path: from.to_owned() }.into());
+        }
         let executable = metadata.permissions().mode() & 0o100 != 0;
         let mode = if executable { Mode::EXECUTABLE } else { Mode::REGULAR };
         let mut tree = Tree::new();
-        let file = File::new(store.put(&bytes)?, bytes.len() as u64, mode);
-        tree.replace(at, file.into()).expect("an empty tree has room");
+        tree.insert(at, stored(from, mode, store)?.into()).expect("an empty tree has room");
         Ok(tree)
     }
 
@@ -125,17 +132,21 @@ impl Sources {
             let path = at.join_str(&found.relative).expect("a file name that was read is a name");
             let entry = match &found.kind {
                 FoundKind::Symlink { target } => Entry::symlink(target.clone()),
-                FoundKind::File { mode } => {
-                    let bytes =
-                        fs::read(&place).map_err(|source| SourcesError::Io { path: place, source })?;
-                    let digest: Digest = store.put(&bytes)?;
-                    File::new(digest, bytes.len() as u64, *mode).into()
-                }
+                FoundKind::File { mode } => stored(&place, *mode, store)?.into(),
             };
             tree.insert(&path, entry).expect("a directory has no two entries of a name");
         }
         Ok(tree)
     }
+}
+
+/// Stores a file of the project's, however large it is.
+fn stored(place: &Path, mode: Mode, store: &Store) -> Result<File, SourcesTreeError> {
+    let (content, size) = store.put_file(place).map_err(|error| match error {
+        StoreError::Input(source) => SourcesError::Io { path: place.to_owned(), source }.into(),
+        error => SourcesTreeError::Store(error),
+    })?;
+    Ok(File::new(content, size, mode))
 }
 
 /// The project's files cannot be stored.
@@ -326,6 +337,16 @@ mod tests {
                 format!("`{}` is a symlink to `{target}`, which is not in the project", link.display())
             );
         }
+    }
+
+    #[test]
+    fn a_file_cannot_be_the_root_of_the_image() {
+        let project = project(&[("x", "")]);
+        let cache = tempfile::tempdir().unwrap();
+        let store = Store::open(cache.path()).unwrap();
+        let path = project.path().join("x");
+        let error = Sources::extra(&path, &ImagePath::root(), &store).unwrap_err();
+        assert_eq!(error.to_string(), format!("`{}` is a file, and `/` is a directory", path.display()));
     }
 
     #[test]

@@ -100,6 +100,7 @@ fn sources(error: &SourcesError) -> Advice {
     match error {
         SourcesError::Io { .. } => Exit::Project.silent(),
         SourcesError::Pattern(_) => Exit::Project.help("correct the pattern"),
+        SourcesError::FileAsRoot { .. } => Exit::Project.help("say in `files` what it is called in the image"),
         SourcesError::Outside { .. } | SourcesError::Name { .. } | SourcesError::Special { .. } => {
             Exit::Project.help("remove it, or name it in .dockerignore or with `--ignore`")
         }
@@ -196,6 +197,7 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Resolve { source, .. } => lock(source),
         BackendError::Requirements { source, .. } => wheels(source),
         BackendError::Together { source, .. } => settle(source),
+        BackendError::Scripts { .. } => Exit::SourceBuild.silent(),
         BackendError::Build { .. } => Exit::SourceBuild.silent(),
         BackendError::Name { .. } => Exit::SourceBuild.silent(),
         BackendError::Foreign { .. } => Exit::SourceBuild.help(
