@@ -22,7 +22,7 @@ use crate::event::Reporter;
 use crate::lock::{self, LockStepError};
 use crate::project::ignore::Purpose;
 use crate::project::sources::{Sources, SourcesTreeError};
-use crate::project::{self, Project, ProjectError};
+use crate::project::{self, Freshness, Previous, Project, ProjectError, Requirements, Source, Unresolved};
 use crate::uv::FindUvError;
 use crate::wheels::{self, Belongs, Wheel, WheelsError};
 
@@ -134,6 +134,14 @@ pub enum BackendError {
         /// What the image has.
         target: Target,
     },
+    /// The wheel cannot be shown to uv.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// Where it was to lie.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The cache failed.
     #[error("cannot keep a wheel that was built")]
     Store(#[from] StoreError),
@@ -182,15 +190,42 @@ impl Workshop<'_> {
         directories.iter().map(build).collect()
     }
 
+    /// Builds the project's own wheel into a directory, if its requirements are said by nothing else and no lock
+    /// has them.
+    ///
+    /// # Errors
+    /// As [`Workshop::build_all`].
+    pub fn own_wheel(
+        &self,
+        (uv, python): (impl Fn() -> Result<Uv, BackendError>, &Path),
+        into: &Path,
+    ) -> Result<Option<PathBuf>, BackendError> {
+        let is_locked = |lock: &Previous| lock.state == Freshness::Current;
+        match &self.project.requirements {
+            Requirements::Resolve(Unresolved { source: Source::Backend, previous, .. })
+                if !previous.as_ref().is_some_and(is_locked) => {}
+            _ => return Ok(None),
+        }
+        let directory = &self.project.root;
+        let wheel = self.build(directory, (&uv, python))?;
+        let place = into.join(wheel.name.to_string());
+        let failed = |source| BackendError::Write { path: place.clone(), source };
+        let mut from = self.store.open_blob(&wheel.digest)?;
+        let mut to = std::fs::File::create(&place).map_err(failed)?;
+        std::io::copy(&mut from, &mut to).map_err(failed)?;
+        Ok(Some(place.canonicalize().map_err(failed)?))
+    }
+
     fn build(
         &self,
         directory: &Path,
         (uv, python): (&impl Fn() -> Result<Uv, BackendError>, &Path),
     ) -> Result<Wheel, BackendError> {
-        let root = self.project.root.join(directory);
+        let root = self.project.lock_root.join(directory);
         let failed = |source| BackendError::Sources { directory: directory.to_owned(), source };
         let scanned =
             Sources::scan(&root, self.ignore, Purpose::Build).map_err(|error| failed(error.into()))?;
+        let scanned = scanned.with_texts(project::texts_without_secrets(&root));
         let sources = scanned.tree(self.store, &ImagePath::root()).map_err(failed)?;
         let system = self.system(directory, &root)?;
         let (base, _) = self.bench;
@@ -208,7 +243,11 @@ impl Workshop<'_> {
         let named = |source| BackendError::Name { directory: directory.to_owned(), source };
         let name = built.name.parse::<WheelFileName>().map_err(named)?;
         if self.target.tags().rank(&name).is_none() {
-            return Err(BackendError::Foreign { directory: directory.to_owned(), name, target: *self.target });
+            return Err(BackendError::Foreign {
+                directory: directory.to_owned(),
+                name,
+                target: *self.target,
+            });
         }
         Ok(Wheel {
             name,
@@ -216,7 +255,7 @@ impl Workshop<'_> {
             size: built.size,
             source: None,
             provenance: Provenance { direct_url: None, request: Request::Project },
-            part: Belongs::Project,
+            part: if self.project.is_here(directory) { Belongs::Project } else { Belongs::Neighbours },
         })
     }
 
@@ -295,11 +334,9 @@ impl Workshop<'_> {
         let found = lock::resolve_lines(uv, lines.to_vec(), context).map_err(unresolved)?;
         let failed =
             |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
-        let needs =
-            wheels::sort(self.store, found, target, (&self.project.root, &[])).map_err(failed)?;
+        let needs = wheels::sort(self.store, found, target, (&self.project.root, &[])).map_err(failed)?;
         let outside = (self.client, self.store, &Meter::default());
-        let installed =
-            wheels::install_all(outside, &needs.wheels, target, &venv(target)).map_err(failed)?;
+        let installed = wheels::install_all(outside, &needs.wheels, target, &venv(target)).map_err(failed)?;
         let parts = installed
             .into_iter()
             .map(|installed| crate::parts::Part {
@@ -314,10 +351,8 @@ impl Workshop<'_> {
             .collect();
         let together = |source| BackendError::Together { directory: directory.to_owned(), source };
         let settled = crate::parts::settle(parts, crate::parts::Strictness::LaterWins).map_err(together)?;
-        from_site_packages(&settled.tree, &venv(target)).map_err(|source| BackendError::Scripts {
-            directory: directory.to_owned(),
-            source,
-        })
+        from_site_packages(&settled.tree, &venv(target))
+            .map_err(|source| BackendError::Scripts { directory: directory.to_owned(), source })
     }
 }
 

@@ -50,7 +50,10 @@ fn guess(clues: &Clues<'_>) -> (Vec<String>, String) {
     }
     let mains: Vec<_> = ["main.py", "app.py"].into_iter().filter(|name| has_file(clues, name)).collect();
     if let [main] = mains[..] {
-        return (python(&[main]), format!("`{main}` lies in the project's root"));
+        // A package's modules lie in site-packages, where only `-m` finds them.
+        let is_copied = clues.import_root.as_str() == crate::config::HOME;
+        let arguments = if is_copied { vec![main] } else { vec!["-m", main.trim_end_matches(".py")] };
+        return (python(&arguments), format!("`{main}` lies in the project's root"));
     }
     let found = match clues.scripts.len() {
         0 => "no script, Procfile, `__main__` or `main.py` was found",

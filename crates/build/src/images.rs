@@ -51,10 +51,15 @@ pub enum ImagesError {
     Store(#[from] StoreError),
 }
 
+/// How many images an error lists; who has more would have to search for what else it says.
+const LISTED: usize = 5;
+
 fn nearest(known: &[String]) -> String {
     match known {
         [] => "; none has been built yet".to_owned(),
-        known => format!("; there are {}", known.join(", ")),
+        [only] => format!("; there is {only}"),
+        known if known.len() <= LISTED => format!("; there are {}", known.join(", ")),
+        known => format!("; there are {} others", known.len()),
     }
 }
 

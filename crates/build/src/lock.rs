@@ -8,11 +8,15 @@ use minke_exec::{
 };
 use minke_python::{
     Arch, Distribution, Groups as LockGroups, Libc, Lock, LockError, NameError, SelectError, Selection,
-    Target,
+    Target, WheelFileName,
 };
+use url::Url;
 
 use crate::event::Reporter;
-use crate::project::{self, Freshness, Previous, Project, ProjectError, Requirements};
+use crate::project::{
+    self, Asked, Freshness, Previous, Project, ProjectError, Requirements, Source, Unresolved,
+};
+use crate::pylock::{Pylock, PylockError};
 use crate::request::LockPolicy;
 use crate::settings::Settings;
 use crate::uv::FindUvError;
@@ -27,7 +31,7 @@ pub enum LockStepError {
     #[error("`pylock.toml` was not made from this `{file}`, and `--locked` forbids to change it")]
     Outgrown {
         /// The file with the requirements.
-        file: &'static str,
+        file: String,
     },
     /// uv cannot be had.
     #[error("cannot resolve without uv")]
@@ -39,7 +43,7 @@ pub enum LockStepError {
     #[error("cannot resolve `{file}` for {target}")]
     Resolve {
         /// The file with the requirements.
-        file: &'static str,
+        file: String,
         /// For whom.
         target: Target,
         /// What uv said.
@@ -49,7 +53,7 @@ pub enum LockStepError {
     #[error("`{file}` is not right")]
     Lock {
         /// Which file.
-        file: &'static str,
+        file: String,
         /// Where and why.
         source: LockError,
     },
@@ -59,61 +63,145 @@ pub enum LockStepError {
     /// An extra or group has a name that is none.
     #[error("an extra or dependency group that was asked for has no name that could be one")]
     Name(#[source] NameError),
+    /// What uv resolved is not what was asked for.
+    #[error("cannot use what uv resolved")]
+    Pylock(#[source] PylockError),
+    /// What the lock was made from cannot be read.
+    #[error("cannot read what the lock is made from")]
+    Read(#[source] ProjectError),
     /// The lock cannot be kept.
     #[error("cannot keep the lock")]
     Keep(#[source] ProjectError),
 }
 
+/// What resolving takes besides the project.
+pub struct Means<'build, F> {
+    /// Finds uv, which is needed only where there is no lock.
+    pub uv: F,
+    /// Any interpreter, for uv.
+    pub python: &'build Path,
+    /// The project's own wheel, where only that tells what is needed.
+    pub own_wheel: Option<&'build Path>,
+}
+
 /// Returns the distributions that the project needs on a target, in the lock's order.
 ///
-/// `python` is any interpreter, for uv. A resolution is written to the project's `pylock.toml`.
+/// A resolution is written to the project's `pylock.toml`.
 ///
 /// # Errors
 /// [`LockStepError`].
-pub fn distributions(
+pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
     project: &Project,
     (settings, policy): (&Settings, LockPolicy),
     target: &Target,
-    (uv, python): (impl FnOnce() -> Result<Uv, FindUvError>, &Path),
+    means: Means<'_, F>,
     reporter: &Reporter,
 ) -> Result<Vec<Distribution>, LockStepError> {
     let (file, text, selection) = match &project.requirements {
         Requirements::Nothing => return Ok(Vec::new()),
         Requirements::Pylock(text) => ("pylock.toml", text.clone(), chosen(settings)?),
         Requirements::UvLock => {
-            let uv = uv().map_err(LockStepError::Uv)?;
+            let uv = (means.uv)().map_err(LockStepError::Uv)?;
             let request = ExportRequest {
-                project: project.root.clone(),
-                python: python.to_owned(),
+                project: project.lock_root.clone(),
+                python: means.python.to_owned(),
                 extras: extras(settings),
                 groups: groups(settings),
-                package: settings.package.as_ref().map(|said| said.value.clone()),
+                package: project.member.clone(),
             };
             let answer = uv.export(&request).map_err(LockStepError::Export)?;
             ("uv.lock", answer.pylock, Selection::default())
         }
-        Requirements::Resolve { previous: Some(Previous { text, state: Freshness::Current }), .. } => {
-            ("pylock.toml", text.clone(), Selection::default())
-        }
-        Requirements::Resolve { file, previous, fingerprint } => {
-            match (policy, previous) {
-                (LockPolicy::Locked, None) => return Err(LockStepError::Missing),
-                (LockPolicy::Locked, Some(_)) => return Err(LockStepError::Outgrown { file }),
-                (LockPolicy::Update, _) => {}
+        Requirements::Resolve(Unresolved {
+            previous: Some(Previous { text, state: Freshness::Current }),
+            ..
+        }) => ("pylock.toml", text.clone(), Selection::default()),
+        Requirements::Resolve(unresolved) => {
+            let text = resolve(project, unresolved, (settings, policy), target, means)?;
+            if let Some(lock) = &unresolved.lock {
+                keep(&project.root.join(lock), &text, reporter)?;
             }
-            let uv = uv().map_err(LockStepError::Uv)?;
-            let mut request = request(project, settings, target, python);
-            request.inputs = Inputs::Files(vec![file.into()]);
-            request.preferences = previous.as_ref().map(|previous| previous.text.clone());
-            let failed = |source| LockStepError::Resolve { file, target: *target, source };
-            let answer = uv.compile(&request).map_err(failed)?;
-            let text = project::marked(&answer.pylock, fingerprint);
-            keep(project, &text, reporter)?;
             ("pylock.toml", text, Selection::default())
         }
     };
-    let lock = Lock::parse(&text).map_err(|source| LockStepError::Lock { file, source })?;
+    let mut pylock = Pylock::read(&text).map_err(LockStepError::Pylock)?;
+    pylock.hide_secrets();
+    let wrong = |source| LockStepError::Lock { file: file.to_owned(), source };
+    let lock = Lock::parse(&pylock.text()).map_err(wrong)?;
     lock.select(target, &selection).map_err(LockStepError::Select)
+}
+
+/// Resolves what no lock pins, and returns the text of the lock to keep.
+fn resolve<F: FnOnce() -> Result<Uv, FindUvError>>(
+    project: &Project,
+    unresolved: &Unresolved,
+    (settings, policy): (&Settings, LockPolicy),
+    target: &Target,
+    means: Means<'_, F>,
+) -> Result<String, LockStepError> {
+    let file = || unresolved.name.clone();
+    match (policy, &unresolved.previous) {
+        (LockPolicy::Locked, None) => return Err(LockStepError::Missing),
+        (LockPolicy::Locked, Some(_)) => return Err(LockStepError::Outgrown { file: file() }),
+        (LockPolicy::Update, _) => {}
+    }
+    let uv = (means.uv)().map_err(LockStepError::Uv)?;
+    let mut request = request(project, settings, target, means.python);
+    request.preferences = unresolved.previous.as_ref().map(|previous| previous.text.clone());
+    request.inputs = match (&unresolved.source, means.own_wheel) {
+        (Source::Lines(lines), _) => Inputs::Lines(lines.clone()),
+        (Source::Backend, Some(wheel)) => {
+            // The wheel brings its extras along.
+            request.extras = Extras::None;
+            Inputs::Lines(vec![as_requirement(wheel, &settings.extras)])
+        }
+        // uv refuses a pyproject.toml without this table, and reads its groups all the same.
+        (Source::File, _) if unresolved.name == "pyproject.toml" && !has_project_table(project) => {
+            Inputs::Files(Vec::new())
+        }
+        (Source::File | Source::Backend, _) => Inputs::Files(vec![file().into()]),
+    };
+    let failed = |source| LockStepError::Resolve { file: file(), target: *target, source };
+    let answer = uv.compile(&request).map_err(failed)?;
+    let mut pylock = Pylock::read(&answer.pylock).map_err(LockStepError::Pylock)?;
+    if let Some(wheel) = means.own_wheel.and_then(wheel_name) {
+        pylock.remove(&wheel.name().to_string());
+    }
+    let unread = LockStepError::Read;
+    pylock.keep_hashed(&unresolved.hashes(&project.root).map_err(unread)?).map_err(LockStepError::Pylock)?;
+    pylock.hide_secrets();
+    let root = project.root.canonicalize().unwrap_or_else(|_| project.root.clone());
+    pylock.make_relative(&root);
+    let text = pylock.text();
+    let target = target.to_string();
+    let fingerprint =
+        unresolved.fingerprint(&project.root, &asked(settings, &target), &text).map_err(unread)?;
+    Ok(project::marked(&text, &fingerprint))
+}
+
+/// Returns what of the settings a lock depends on.
+pub(crate) fn asked<'settings>(settings: &'settings Settings, target: &'settings str) -> Asked<'settings> {
+    Asked {
+        target,
+        extras: &settings.extras,
+        groups: &settings.groups,
+        package: settings.package.as_ref().map(|said| said.value.as_str()),
+    }
+}
+
+fn has_project_table(project: &Project) -> bool {
+    project.pyproject.as_ref().is_some_and(|pyproject| pyproject.project.is_some())
+}
+
+fn wheel_name(path: &Path) -> Option<WheelFileName> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+/// Writes a wheel on this machine as a requirement, with extras.
+fn as_requirement(wheel: &Path, extras: &[String]) -> String {
+    let name = wheel_name(wheel).expect("a wheel that was built has a wheel's name");
+    let url = Url::from_file_path(wheel).expect("a scratch directory's path is absolute");
+    format!("{}[{}] @ {url}", name.name(), extras.join(","))
 }
 
 /// Resolves requirement lines, such as a build system's, without writing anything.
@@ -127,10 +215,12 @@ pub fn resolve_lines(
 ) -> Result<Vec<Distribution>, LockStepError> {
     let mut request = request(project, &Settings::default(), target, python);
     request.inputs = Inputs::Lines(lines);
-    let file = "build-system.requires";
-    let failed = |source| LockStepError::Resolve { file, target: *target, source };
+    let file = || "build-system.requires".to_owned();
+    let failed = |source| LockStepError::Resolve { file: file(), target: *target, source };
     let answer = uv.compile(&request).map_err(failed)?;
-    let lock = Lock::parse(&answer.pylock).map_err(|source| LockStepError::Lock { file, source })?;
+    let mut pylock = Pylock::read(&answer.pylock).map_err(LockStepError::Pylock)?;
+    pylock.hide_secrets();
+    let lock = Lock::parse(&pylock.text()).map_err(|source| LockStepError::Lock { file: file(), source })?;
     lock.select(target, &Selection::default()).map_err(LockStepError::Select)
 }
 
@@ -157,16 +247,20 @@ fn request(project: &Project, settings: &Settings, target: &Target, python: &Pat
 }
 
 /// A project on a read-only file system is built all the same; the next build resolves again.
-fn keep(project: &Project, text: &str, reporter: &Reporter) -> Result<(), LockStepError> {
-    match project::write_pylock(&project.root, text) {
-        Ok(()) => Ok(()),
+fn keep(lock: &Path, text: &str, reporter: &Reporter) -> Result<(), LockStepError> {
+    let name = lock.file_name().unwrap_or_default().to_string_lossy();
+    match project::write_lock(lock, text) {
+        Ok(()) => {
+            reporter.note(format!("what was resolved is kept in the project as `{name}`"));
+            Ok(())
+        }
         Err(ProjectError::Io { source, .. })
             if matches!(
                 source.kind(),
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
             ) =>
         {
-            reporter.warn("the project's directory is not writable: `pylock.toml` was not kept");
+            reporter.warn(format!("the project's directory is not writable: `{name}` was not kept"));
             Ok(())
         }
         Err(error) => Err(LockStepError::Keep(error)),

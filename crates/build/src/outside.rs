@@ -4,17 +4,18 @@
 //! passwords: nothing here is printed, logged, or made part of a key.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use minke_net::{Client, ClientError, ClientOptions, ProxySettings};
+use minke_net::{Client, ClientError, ClientOptions, Credentials, ProxySettings};
 
 use crate::request::Host;
+use crate::{project, secrets};
 
-/// Makes the client that everything is fetched with.
+/// Makes the client that everything is fetched with; it knows the passwords that a project's files hold.
 ///
 /// # Errors
 /// [`ClientError`] if certificates or a proxy's address cannot be used.
-pub(crate) fn client(host: &Host) -> Result<Client, ClientError> {
+pub(crate) fn client(host: &Host, project: &Path) -> Result<Client, ClientError> {
     let owned = |name| host.variable(name).map(str::to_owned);
     let proxies = ProxySettings {
         // Only in lower case: HTTP_PROXY can be a request's `Proxy:` header under CGI.
@@ -24,7 +25,60 @@ pub(crate) fn client(host: &Host) -> Result<Client, ClientError> {
         no_proxy: owned("NO_PROXY"),
     };
     let ca_bundle = certificates(host).map(PathBuf::from);
-    Client::new(ClientOptions { ca_bundle, proxies, netrc: host.netrc.clone(), ..ClientOptions::default() })
+    let netrc = host.netrc.clone();
+    let credentials = credentials(host, &project::texts_with_addresses(project));
+    Client::new(ClientOptions { ca_bundle, proxies, netrc, credentials, ..ClientOptions::default() })
+}
+
+/// Finds out who we are to which host: from the project's files, then the settings, then uv's variables for
+/// indexes that have a name. A later place wins.
+fn credentials(host: &Host, texts: &[(PathBuf, String)]) -> BTreeMap<String, Credentials> {
+    let variable = |name: &str| host.variables.get(name).map(String::as_str);
+    let mut found = BTreeMap::new();
+    for (_, text) in texts {
+        found.extend(secrets::in_text(&secrets::expanded(text, variable)));
+    }
+    let of_uv = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"];
+    let of_uv = of_uv.into_iter().filter_map(|name| host.variable(name)).map(str::to_owned);
+    let of_pip =
+        ["index-url", "extra-index-url", "find-links"].into_iter().filter_map(|key| pip_value(host, key));
+    for text in of_pip.chain(of_uv) {
+        found.extend(secrets::in_text(&text));
+    }
+    found.extend(named_indexes(host, texts).into_iter().filter_map(|(name, host_and_port)| {
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let of_index = |what: &str| variable(&format!("UV_INDEX_{}_{what}", name.to_uppercase()));
+        let (user, password) = (of_index("USERNAME"), of_index("PASSWORD"));
+        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        (user.is_some() || password.is_some())
+            .then(|| (host_and_port, Credentials::Basic { user: owned(user), password: owned(password) }))
+    }));
+    found
+}
+
+/// Returns the indexes that have a name, by which uv finds their credentials, with `host` or `host:port` of each.
+fn named_indexes(host: &Host, texts: &[(PathBuf, String)]) -> Vec<(String, String)> {
+    let of_settings =
+        indexes(host).extra.into_iter().chain(host.variable("UV_DEFAULT_INDEX").map(str::to_owned));
+    let of_settings = of_settings.filter_map(|entry| {
+        let (name, url) = named(&entry)?;
+        Some((name.to_owned(), url.to_owned()))
+    });
+    let tables = texts.iter().filter_map(|(_, text)| text.parse::<toml::Table>().ok());
+    let of_files = tables.flat_map(|table| {
+        let own = table.get("index").cloned();
+        let of_tool = || table.get("tool")?.get("uv")?.get("index").cloned();
+        let entries =
+            own.or_else(of_tool).and_then(|entries| entries.as_array().cloned()).unwrap_or_default();
+        let text = |entry: &toml::Value, key: &str| Some(entry.get(key)?.as_str()?.to_owned());
+        entries.into_iter().filter_map(move |entry| Some((text(&entry, "name")?, text(&entry, "url")?)))
+    });
+    let authority = |url: String| {
+        let url = url::Url::parse(&url).ok()?;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", url.host_str()?))
+    };
+    of_settings.chain(of_files).filter_map(|(name, url)| Some((name, authority(url)?))).collect()
 }
 
 fn certificates(host: &Host) -> Option<String> {
@@ -60,11 +114,19 @@ pub(crate) fn indexes(host: &Host) -> Indexes {
             .collect()
     };
     Indexes {
-        default: first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"], "index-url"),
+        default: first(&["UV_DEFAULT_INDEX", "UV_INDEX_URL"], "index-url").map(|entry| match named(&entry) {
+            Some((_, url)) => url.to_owned(),
+            None => entry,
+        }),
         extra: list(&["UV_INDEX", "UV_EXTRA_INDEX_URL"], "extra-index-url"),
         find_links: list(&["UV_FIND_LINKS"], "find-links"),
         trusted_hosts: list(&["UV_INSECURE_HOST"], "trusted-host"),
     }
+}
+
+/// Splits uv's `NAME=ADDRESS`; none where the index has no name.
+fn named(entry: &str) -> Option<(&str, &str)> {
+    entry.split_once('=').filter(|(name, _)| !name.contains([':', '/']))
 }
 
 /// Returns the environment that uv is started with: what it reads itself, and pip's settings in its words.
@@ -90,6 +152,7 @@ pub(crate) fn uv_environment(host: &Host, cache: &std::path::Path) -> BTreeMap<S
         }
     };
     if host.variable("UV_INDEX_URL").is_none() {
+        // uv's own variable is there already, and with it the index's name.
         set("UV_DEFAULT_INDEX", indexes.default);
     }
     if host.variable("UV_EXTRA_INDEX_URL").is_none() {
@@ -105,14 +168,19 @@ pub(crate) fn uv_environment(host: &Host, cache: &std::path::Path) -> BTreeMap<S
     environment
 }
 
-/// Adds directories of wheels to those that uv looks into; uv separates them by commas.
-pub(crate) fn add_find_links(environment: &mut BTreeMap<String, String>, directories: &[PathBuf]) {
-    if directories.is_empty() {
-        return;
+/// Returns what a project adds to uv's environment: the variables that its requirement files refer to as
+/// `${NAME}`, and its directories of wheels beside those of the settings; uv separates them by commas.
+pub(crate) fn of_project(host: &Host, root: &Path, find_links: &[PathBuf]) -> BTreeMap<String, String> {
+    let texts = project::texts_with_addresses(root);
+    let named = texts.iter().flat_map(|(_, text)| secrets::variables(text));
+    let known = named.filter_map(|name| Some((name.to_owned(), host.variables.get(name)?.clone())));
+    let mut environment: BTreeMap<_, _> = known.collect();
+    if !find_links.is_empty() {
+        let ours = find_links.iter().map(|path| path.display().to_string());
+        let all: Vec<String> = indexes(host).find_links.into_iter().chain(ours).collect();
+        environment.insert("UV_FIND_LINKS".to_owned(), all.join(","));
     }
-    let said = environment.remove("UV_FIND_LINKS").into_iter();
-    let all: Vec<String> = said.chain(directories.iter().map(|path| path.display().to_string())).collect();
-    environment.insert("UV_FIND_LINKS".to_owned(), all.join(","));
+    environment
 }
 
 fn pip_value(host: &Host, key: &str) -> Option<String> {
@@ -196,9 +264,42 @@ mod tests {
 
     #[test]
     fn the_projects_directories_of_wheels_come_beside_those_of_the_environment() {
-        let mut environment = BTreeMap::from([("UV_FIND_LINKS".to_owned(), "/a".to_owned())]);
-        add_find_links(&mut environment, &["/b".into(), "/c d".into()]);
-        assert_eq!(environment["UV_FIND_LINKS"], "/a,/b,/c d");
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("requirements.txt"), "--index-url http://${ME}:${GONE}@host.test")
+            .unwrap();
+        let host = host(&[("UV_FIND_LINKS", "/a"), ("ME", "me"), ("OTHER", "x")], &[]);
+        let environment = of_project(&host, root.path(), &["/b".into(), "/c d".into()]);
+        let lines: Vec<_> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(lines, ["ME=me", "UV_FIND_LINKS=/a,/b,/c d"]);
+    }
+
+    #[test]
+    fn passwords_come_from_the_project_and_the_settings() {
+        let conf = "[global]\nextra-index-url = http://p:1@pip.test/simple http://p:2@both.test/simple\n";
+        let variables = [
+            ("UV_INDEX", "mine=http://named.test:81/simple http://u:3@both.test/simple"),
+            ("UV_INDEX_MINE_USERNAME", "me"),
+            ("UV_INDEX_MINE_PASSWORD", "4"),
+            ("UV_INDEX_IN_FILE_PASSWORD", "5"),
+            ("TOKEN", "6"),
+        ];
+        let texts = [
+            "-i http://${TOKEN}@requirements.test/simple".to_owned(),
+            "[[tool.uv.index]]\nname = 'in-file'\nurl = 'http://file.test/simple'".to_owned(),
+        ];
+        let found = credentials(&host(&variables, &[conf]), &texts.map(|text| (PathBuf::new(), text)));
+        let basic = |user: &str, password: &str| Credentials::Basic {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        };
+        let expected = [
+            ("both.test", basic("u", "3")),
+            ("file.test", basic("", "5")),
+            ("named.test:81", basic("me", "4")),
+            ("pip.test", basic("p", "1")),
+            ("requirements.test", basic("6", "")),
+        ];
+        assert!(found == expected.into_iter().map(|(host, who)| (host.to_owned(), who)).collect());
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod base;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,20 +27,21 @@ use crate::request::{Built, BuiltLayer, Entry, Request};
 use crate::settings::{LayerPolicy, Origin, Packing};
 use crate::system::{self, Package};
 use crate::wheels::{self, Belongs, Wheel};
-use crate::{backend, config, deliver, epoch, lock, outside, uv};
+use crate::{backend, config, deliver, epoch, lock, outside, project, uv};
 
 /// Builds an image, names it in the store, and hands it over to where it was asked for.
 ///
 /// # Errors
 /// [`BuildError`], one variant for each hop; an image that cannot be handed over is in the store all the same.
 pub fn build(request: &Request, store: &Store, reporter: &Reporter) -> Result<Built, BuildError> {
-    let client = outside::client(&request.host).map_err(BuildError::Client)?;
+    let client = outside::client(&request.host, &request.project).map_err(BuildError::Client)?;
     let foreman = Foreman { request, store, reporter, client, timings: Mutex::default() };
     let wanted = foreman.wanted()?;
     let base = foreman.base()?;
     let project = foreman.project(&base.target)?;
     let name = foreman.name(&project)?;
     let wheels = foreman.wheels(&project, &base)?;
+    foreman.say_plan(&base, &wheels);
     let mut gathered = foreman.gather(&project, &base, wheels)?;
     let entry = foreman.entry(&project, &base, &gathered);
     let settled = foreman.settle(std::mem::take(&mut gathered.parts))?;
@@ -142,7 +142,9 @@ impl Foreman<'_> {
 
     fn project(&self, target: &Target) -> Result<Project, BuildError> {
         let project = self.hop(Hop::Project, Unit::Pieces, |_| {
-            Project::read(&self.request.project, &target.to_string()).map_err(BuildError::Project)
+            let target = target.to_string();
+            let asked = lock::asked(&self.request.settings, &target);
+            Project::read(&self.request.project, &asked).map_err(BuildError::Project)
         })?;
         let declared = project.pyproject.as_ref().and_then(|pyproject| pyproject.project.as_ref());
         match declared.and_then(|declared| declared.requires_python.as_ref()) {
@@ -163,37 +165,54 @@ impl Foreman<'_> {
         let python = base.bench.interpreter.write_wrapper(scratch.path()).map_err(BuildError::Wrapper)?;
         let settings = &self.request.settings;
         let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
-        let find_uv = || uv::find(&self.client, self.store, (&self.request.host, &find_links), self.reporter);
+        let more = outside::of_project(&self.request.host, &project.root, &find_links);
+        let find_uv = || uv::find(&self.client, self.store, (&self.request.host, &more), self.reporter);
+        let workshop = backend::Workshop {
+            store: self.store,
+            client: &self.client,
+            reporter: self.reporter,
+            bench: (&base.bench.tree, &base.bench.target),
+            target: &base.target,
+            project,
+            ignore: &settings.ignore,
+            epoch: epoch::of_project(&self.request.host, &project.root),
+        };
+        let for_backend = || find_uv().map_err(backend::BackendError::Uv);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
+            let own =
+                workshop.own_wheel((for_backend, &python), scratch.path()).map_err(BuildError::Backend)?;
+            let means = lock::Means { uv: find_uv, python: &python, own_wheel: own.as_deref() };
             let policy = (settings, self.request.locks);
-            lock::distributions(project, policy, &base.target, (find_uv, &python), self.reporter)
-                .map_err(BuildError::Lock)
+            lock::distributions(project, policy, &base.target, means, self.reporter).map_err(BuildError::Lock)
         })?;
-        let sorted = wheels::sort(self.store, distributions, &base.target, (&project.root, &find_links));
+        let sorted = wheels::sort(self.store, distributions, &base.target, (&project.lock_root, &find_links));
         let mut needs = sorted.map_err(BuildError::Wheels)?;
-        let here = |path: &PathBuf| path.as_os_str() == "." || path.as_os_str().is_empty();
-        if project.is_package() && !needs.directories.iter().any(here) {
-            needs.directories.push(PathBuf::from("."));
+        if project.is_package() && !needs.directories.iter().any(|directory| project.is_here(directory)) {
+            needs.directories.push(project.root.clone());
         }
         if needs.directories.is_empty() {
             return Ok(needs.wheels);
         }
         let built = self.hop(Hop::Wheels, Unit::Pieces, |meter| {
-            let workshop = backend::Workshop {
-                store: self.store,
-                client: &self.client,
-                reporter: self.reporter,
-                bench: (&base.bench.tree, &base.bench.target),
-                target: &base.target,
-                project,
-                ignore: &settings.ignore,
-                epoch: epoch::of_project(&self.request.host, &project.root),
-            };
-            let uv = || find_uv().map_err(backend::BackendError::Uv);
-            workshop.build_all(&needs.directories, (uv, &python), meter).map_err(BuildError::Backend)
+            workshop.build_all(&needs.directories, (for_backend, &python), meter).map_err(BuildError::Backend)
         })?;
         needs.wheels.extend(built);
         Ok(needs.wheels)
+    }
+
+    /// Says what was decided, before anything large is fetched.
+    fn say_plan(&self, base: &Base, wheels: &[Wheel]) {
+        let suite =
+            self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str());
+        let (target, packages) = (&base.target, base.picks.len());
+        self.reporter.note(format!("base: {target}, Debian {suite}: {packages} packages"));
+        if !wheels.is_empty() {
+            let names: Vec<String> = wheels
+                .iter()
+                .map(|wheel| format!("{} {}", wheel.name.name(), wheel.name.version()))
+                .collect();
+            self.reporter.note(format!("wheels: {}", names.join(", ")));
+        }
     }
 
     /// Unpacks wheels, adds what they ask of the system, and the project's own files.
@@ -211,13 +230,15 @@ impl Foreman<'_> {
         let mut scripts = Vec::new();
         for (wheel, installed) in wheels.iter().zip(installed) {
             let (owner, epoch) = match wheel.part {
-                Belongs::Project => (Owner::Project { name: installed.name.to_string() }, epoch),
+                Belongs::Project | Belongs::Neighbours => {
+                    (Owner::Project { name: installed.name.to_string() }, epoch)
+                }
                 Belongs::Others => {
                     let (name, version) = (installed.name.to_string(), installed.version.to_string());
                     (Owner::Distribution { name, version, wheel_size: wheel.size }, Epoch::FIXED)
                 }
             };
-            if project.is_package() && installed.name.to_string() == project.name() {
+            if wheel.part == Belongs::Project {
                 scripts = installed.console_scripts.iter().cloned().collect();
             }
             later.push(Part { owner, tree: installed.tree, epoch });
@@ -246,7 +267,10 @@ impl Foreman<'_> {
         let home: ImagePath = config::HOME.parse().expect("a path");
         let left_out = sources.left_out.iter().map(|(reason, sum)| ((*reason).to_owned(), *sum)).collect();
         let tree = match purpose {
-            Purpose::Application => sources.tree(self.store, &home).map_err(BuildError::Sources)?,
+            Purpose::Application => {
+                let clean = project::texts_without_secrets(&project.root);
+                sources.with_texts(clean).tree(self.store, &home).map_err(BuildError::Sources)?
+            }
             Purpose::Build => Tree::new(),
         };
         Ok((tree, left_out))
@@ -353,7 +377,9 @@ impl Foreman<'_> {
             meter.expect(parts.len() as u64);
             let work = |part: &Part| -> Result<Part, BuildError> {
                 let tree = match &base.compiler {
-                    Some(compiler) => compiler.compile(self.store, part, whole).map_err(BuildError::Bytecode)?,
+                    Some(compiler) => {
+                        compiler.compile(self.store, part, whole).map_err(BuildError::Bytecode)?
+                    }
                     None => part.tree.clone(),
                 };
                 let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };

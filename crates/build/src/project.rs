@@ -3,23 +3,35 @@
 //! This module and those below it are the one door to the project's files.
 
 pub mod ignore;
+pub mod requirement_files;
+mod requirements;
 pub mod sources;
+mod workspace;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use minke_cas::Digest;
 use minke_python::{Pyproject, PyprojectError};
-use toml_edit::DocumentMut;
 
+use self::requirement_files::RequirementFiles;
+use crate::secrets;
 use crate::settings::{Origin, SettingsError, Wishes};
 
-/// A directory that was read as a project.
+pub use requirements::{Asked, Freshness, Previous, Requirements, Source, Unresolved, marked, write_lock};
+
+/// What was read as a project.
 #[derive(Debug)]
 pub struct Project {
-    /// Its directory.
+    /// Its directory: the workspace member's, where one is built.
     pub root: PathBuf,
+    /// Where its lock lies and the lock's relative paths begin: the workspace's root, or its own directory.
+    pub lock_root: PathBuf,
+    /// The workspace member that it is, by name.
+    pub member: Option<String>,
+    /// What it is.
+    pub shape: Shape,
     /// Its `pyproject.toml`, if it has one.
     pub pyproject: Option<Pyproject>,
     /// Where what it needs is written down.
@@ -28,42 +40,13 @@ pub struct Project {
     pub procfile: Option<String>,
 }
 
-/// Where a project writes down what it needs.
+/// What a project is, and so what of it goes into the image.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Requirements {
-    /// In a `uv.lock`.
-    UvLock,
-    /// In a `pylock.toml` that the user has made, with its text.
-    Pylock(String),
-    /// In a file that is resolved: `requirements.txt` or `pyproject.toml`.
-    Resolve {
-        /// The file's name.
-        file: &'static str,
-        /// The `pylock.toml` that minke made of it before, if any.
-        previous: Option<Previous>,
-        /// What a `pylock.toml` of it is marked with.
-        fingerprint: Digest,
-    },
-    /// Nowhere: it needs nothing.
-    Nothing,
-}
-
-/// A `pylock.toml` that minke has made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Previous {
-    /// Its text.
-    pub text: String,
-    /// Whether it was made from the requirements as they are now.
-    pub state: Freshness,
-}
-
-/// Whether a lock still fits what it was made from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Freshness {
-    /// It fits.
-    Current,
-    /// The requirements, the Python or the platform have changed since.
-    Outgrown,
+pub enum Shape {
+    /// It is built into a wheel, which is installed.
+    Package,
+    /// Its files are copied.
+    Files,
 }
 
 /// A project's directory cannot be read.
@@ -91,6 +74,24 @@ pub enum ProjectError {
         /// The command that writes what minke reads.
         export: &'static str,
     },
+    /// The workspace has no such member.
+    #[error("`{}` has no workspace member `{package}`; it has {}", root.display(), known.join(", "))]
+    NoMember {
+        /// The workspace.
+        root: PathBuf,
+        /// What was asked for.
+        package: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A workspace whose root is no project, and no member was chosen.
+    #[error("`{}` is a workspace of {}, and it isn't said which of them to build", root.display(), known.join(", "))]
+    Workspace {
+        /// The workspace.
+        root: PathBuf,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// A file cannot be read.
     #[error("cannot read `{}`", path.display())]
     Io {
@@ -111,17 +112,6 @@ pub enum ProjectError {
     #[error("cannot read the settings")]
     Settings(#[source] SettingsError),
 }
-
-/// Tools whose files alone cannot be used, with the command that exports.
-const FOREIGN: &[(&str, &str, &str)] = &[
-    ("poetry.lock", "Poetry", "poetry export -f requirements.txt -o requirements.txt"),
-    ("pdm.lock", "PDM", "pdm export -f pylock -o pylock.toml"),
-    ("Pipfile.lock", "Pipenv", "pipenv requirements --hash > requirements.txt"),
-    ("environment.yml", "conda", "pip list --format=freeze > requirements.txt"),
-];
-
-/// The mark that minke leaves in a `pylock.toml` of its own: `[tool.minke] made-from`.
-const MADE_FROM: &str = "made-from";
 
 /// Reads the settings that a project's files hold: `[tool.minke]`, then `minke.toml` over it.
 ///
@@ -144,33 +134,114 @@ pub fn wishes(root: &Path) -> Result<Vec<(Origin, Wishes)>, ProjectError> {
     Ok(places)
 }
 
+/// Returns the files in which a project names addresses that may have a password; what can't be read is left out.
+pub fn texts_with_addresses(root: &Path) -> Vec<(PathBuf, String)> {
+    let around = workspace::around(root).ok().flatten().map(|(root, _)| root);
+    let mut texts = Vec::new();
+    for root in around.iter().map(PathBuf::as_path).chain([root]) {
+        let files =
+            ["pyproject.toml", "uv.toml", "uv.lock", "pylock.toml"].into_iter().map(|name| root.join(name));
+        texts.extend(files.filter_map(|path| Some((path.clone(), optional(&path).ok().flatten()?))));
+        texts.extend(RequirementFiles::read(&root.join("requirements.txt")).unwrap_or_default());
+    }
+    texts
+}
+
+/// Returns those of a project's texts that have passwords in addresses, without them: this is what may be kept.
+pub fn texts_without_secrets(root: &Path) -> BTreeMap<String, String> {
+    let texts = texts_with_addresses(root).into_iter().filter(|(_, text)| secrets::are_in(text));
+    texts
+        .filter_map(|(path, text)| {
+            Some((path.strip_prefix(root).ok()?.to_str()?.to_owned(), secrets::without(&text)))
+        })
+        .collect()
+}
+
 impl Project {
-    /// Reads a directory as a project; `target` says for which Python and platform locks must have been made.
+    /// Reads a directory as a project.
     ///
     /// # Errors
     /// [`ProjectError`] names the file.
-    pub fn read(root: &Path, target: &str) -> Result<Self, ProjectError> {
+    pub fn read(root: &Path, asked: &Asked<'_>) -> Result<Self, ProjectError> {
         if !root.is_dir() {
             return Err(ProjectError::NotADirectory { path: root.to_owned() });
         }
+        let Place { root, lock_root, member } = Place::find(root, asked.package)?;
         let path = root.join("pyproject.toml");
         let text = optional(&path)?;
         let pyproject = text.as_deref().map(Pyproject::parse).transpose();
         let pyproject = pyproject.map_err(|source| ProjectError::Pyproject { path, source })?;
-        let requirements = requirements(root, pyproject.as_ref(), target)?;
+        let requirements = match &member {
+            Some(_) if lock_root.join("uv.lock").is_file() => Requirements::UvLock,
+            _ => requirements::of_directory(&root, pyproject.as_ref(), asked)?,
+        };
+        // Without a pyproject.toml, a setup.py is believed only where nothing else says what is needed.
+        let by_setup =
+            matches!(&requirements, Requirements::Resolve(unresolved) if unresolved.name == "setup.py");
+        let is_package = by_setup || pyproject.as_ref().is_some_and(Pyproject::is_package);
+        let shape = if is_package { Shape::Package } else { Shape::Files };
         let procfile = optional(&root.join("Procfile"))?;
-        Ok(Self { root: root.to_owned(), pyproject, requirements, procfile })
+        let lock_root = if requirements == Requirements::UvLock { lock_root } else { root.clone() };
+        Ok(Self { root, lock_root, member, shape, pyproject, requirements, procfile })
     }
 
     /// Tells whether the project is built into a wheel, rather than copied.
     pub fn is_package(&self) -> bool {
-        self.pyproject.as_ref().is_some_and(Pyproject::is_package)
+        self.shape == Shape::Package
+    }
+
+    /// Tells whether a directory that the lock names is the project's own.
+    pub fn is_here(&self, directory: &Path) -> bool {
+        let place = self.lock_root.join(directory);
+        match (place.canonicalize(), self.root.canonicalize()) {
+            (Ok(place), Ok(root)) => place == root,
+            _ => false,
+        }
     }
 
     /// Returns what the project is called: by its metadata, else by its directory.
     pub fn name(&self) -> String {
         let declared = self.pyproject.as_ref().and_then(|pyproject| pyproject.project.as_ref());
         declared.map_or_else(|| directory_name(&self.root), |project| project.name.to_string())
+    }
+}
+
+/// Where a project and its lock lie.
+struct Place {
+    root: PathBuf,
+    lock_root: PathBuf,
+    member: Option<String>,
+}
+
+impl Place {
+    fn find(root: &Path, package: Option<&str>) -> Result<Self, ProjectError> {
+        let own = || Self { root: root.to_owned(), lock_root: root.to_owned(), member: None };
+        let (lock_root, members) = match workspace::members(root)? {
+            Some(members) => (root.to_owned(), members),
+            None => match (workspace::around(root)?, package) {
+                (Some((lock_root, name)), None) => {
+                    return Ok(Self { root: root.to_owned(), lock_root, member: Some(name) });
+                }
+                (Some((lock_root, _)), Some(_)) => {
+                    let members = workspace::members(&lock_root)?.unwrap_or_default();
+                    (lock_root, members)
+                }
+                (None, _) => (root.to_owned(), BTreeMap::new()),
+            },
+        };
+        let known = || members.keys().cloned().collect();
+        match package {
+            Some(package) => match members.get(&package.replace(['_', '.'], "-").to_lowercase()) {
+                Some(place) => Ok(Self { root: place.clone(), lock_root, member: Some(package.to_owned()) }),
+                None => Err(ProjectError::NoMember {
+                    root: lock_root,
+                    package: package.to_owned(),
+                    known: known(),
+                }),
+            },
+            None if members.is_empty() || members.values().any(|place| place == root) => Ok(own()),
+            None => Err(ProjectError::Workspace { root: root.to_owned(), known: known() }),
+        }
     }
 }
 
@@ -183,103 +254,6 @@ fn directory_name(root: &Path) -> String {
     if words.is_empty() { "app".to_owned() } else { words.join("-") }
 }
 
-fn requirements(
-    root: &Path,
-    pyproject: Option<&Pyproject>,
-    target: &str,
-) -> Result<Requirements, ProjectError> {
-    if root.join("uv.lock").is_file() && pyproject.is_some() {
-        return Ok(Requirements::UvLock);
-    }
-    let declared = pyproject.and_then(|pyproject| pyproject.project.as_ref());
-    let declares = declared
-        .is_some_and(|project| project.dependencies.is_some() || project.dynamic.contains("dependencies"));
-    let pylock = optional(&root.join("pylock.toml"))?;
-    let made_from = pylock.as_deref().and_then(made_from);
-    let file = match (declares, optional(&root.join("requirements.txt"))?) {
-        (true, _) => Some("pyproject.toml"),
-        (false, Some(_)) => Some("requirements.txt"),
-        (false, None) => None,
-    };
-    match (file, pylock) {
-        (_, Some(text)) if made_from.is_none() => Ok(Requirements::Pylock(text)),
-        (Some(file), pylock) => {
-            let fingerprint = fingerprint(root, file, target)?;
-            let state = if made_from == Some(fingerprint) { Freshness::Current } else { Freshness::Outgrown };
-            let previous = pylock.map(|text| Previous { text, state });
-            Ok(Requirements::Resolve { file, previous, fingerprint })
-        }
-        (None, Some(text)) => Ok(Requirements::Pylock(text)),
-        (None, None) => nothing(root, pyproject),
-    }
-}
-
-/// A project without requirements is one all the same if it has a `pyproject.toml` or Python files.
-fn nothing(root: &Path, pyproject: Option<&Pyproject>) -> Result<Requirements, ProjectError> {
-    for (file, tool, export) in FOREIGN {
-        let path = root.join(file);
-        if path.is_file() {
-            return Err(ProjectError::Foreign { path, tool, export });
-        }
-    }
-    let io = |source| ProjectError::Io { path: root.to_owned(), source };
-    let is_python = |entry: fs::DirEntry| {
-        entry.path().extension().is_some_and(|extension| extension == "py")
-            || entry.path().join("__init__.py").is_file()
-    };
-    let has_python = fs::read_dir(root).map_err(io)?.flatten().any(is_python);
-    if pyproject.is_none() && !has_python {
-        return Err(ProjectError::NoProject { path: root.to_owned() });
-    }
-    Ok(Requirements::Nothing)
-}
-
-/// What a lock of these requirements is marked with: the file's text, those it includes, and the target.
-fn fingerprint(root: &Path, file: &str, target: &str) -> Result<Digest, ProjectError> {
-    let mut text = format!("{target}\n");
-    let mut pending = vec![root.join(file)];
-    let mut seen = Vec::new();
-    while let Some(path) = pending.pop() {
-        if seen.contains(&path) {
-            continue;
-        }
-        let Some(content) = optional(&path)? else { continue };
-        for line in content.lines().map(str::trim) {
-            let included = ["-r", "-c", "--requirement", "--constraint"]
-                .into_iter()
-                .find_map(|flag| line.strip_prefix(flag)?.strip_prefix([' ', '=']));
-            pending.extend(included.map(|included| path.with_file_name(included.trim())));
-        }
-        text.push_str(&content);
-        seen.push(path);
-    }
-    Ok(Digest::of(text.as_bytes()))
-}
-
-/// Reads minke's mark in a `pylock.toml`; a file without it is the user's own.
-fn made_from(text: &str) -> Option<Digest> {
-    let document: DocumentMut = text.parse().ok()?;
-    document.get("tool")?.get("minke")?.get(MADE_FROM)?.as_str()?.parse().ok()
-}
-
-/// Puts minke's mark into the text of a `pylock.toml`.
-pub fn marked(text: &str, fingerprint: &Digest) -> String {
-    let text = text.trim_end();
-    format!("{text}\n\n[tool.minke]\n{MADE_FROM} = \"{fingerprint}\"\n")
-}
-
-/// Writes the `pylock.toml` that was made, all of it or nothing.
-///
-/// # Errors
-/// [`ProjectError::Io`].
-pub fn write_pylock(root: &Path, text: &str) -> Result<(), ProjectError> {
-    let path = root.join("pylock.toml");
-    let io = |source| ProjectError::Io { path: path.clone(), source };
-    let temporary = root.join(format!(".pylock.toml.{}", std::process::id()));
-    fs::write(&temporary, text).map_err(io)?;
-    fs::rename(&temporary, &path).map_err(io)
-}
-
 /// Reads a file of the project's, none if it isn't there.
 ///
 /// # Errors
@@ -287,7 +261,10 @@ pub fn write_pylock(root: &Path, text: &str) -> Result<(), ProjectError> {
 pub fn optional(path: &Path) -> Result<Option<String>, ProjectError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // In what is no directory there is no file; that it is none is said by who reads the project.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(source) => Err(ProjectError::Io { path: path.to_owned(), source }),
     }
 }
@@ -304,17 +281,19 @@ mod tests {
             fs::write(root.join(name), text).unwrap();
         }
         let shown = root.display().to_string();
-        Project::read(&root, "3.13 x86_64")
+        Project::read(&root, &ASKED)
             .map(|project| (project.name(), project.requirements))
             .map_err(|error| error.to_string().replace(&shown, "ROOT"))
     }
+
+    const ASKED: Asked<'_> = Asked { target: "3.13 x86_64", extras: &[], groups: &[], package: None };
 
     fn kind(files: &[(&str, &str)]) -> String {
         match read(files).unwrap().1 {
             Requirements::UvLock => "uv.lock".to_owned(),
             Requirements::Pylock(_) => "pylock.toml".to_owned(),
-            Requirements::Resolve { file, previous, .. } => {
-                format!("{file} {:?}", previous.map(|previous| previous.state))
+            Requirements::Resolve(Unresolved { name, source, previous, .. }) => {
+                format!("{name} {source:?} {:?}", previous.map(|previous| previous.state))
             }
             Requirements::Nothing => "nothing".to_owned(),
         }
@@ -322,29 +301,53 @@ mod tests {
 
     const DEPENDS: (&str, &str) =
         ("pyproject.toml", "[project]\nname = 'x'\nversion = '1'\ndependencies = ['y']");
+    const DYNAMIC: (&str, &str) =
+        ("pyproject.toml", "[project]\nname = 'x'\nversion = '1'\ndynamic = ['dependencies']");
+    const LEGACY: (&str, &str) = ("pyproject.toml", "[build-system]\nrequires = ['setuptools']");
     const BARE: (&str, &str) = ("pyproject.toml", "[project]\nname = 'x'\nversion = '1'");
 
     #[test]
     fn requirements_are_found_where_they_are() {
         assert_eq!(kind(&[DEPENDS, ("uv.lock", "")]), "uv.lock");
         assert_eq!(kind(&[DEPENDS, ("pylock.toml", "lock-version = '1.0'")]), "pylock.toml");
-        assert_eq!(kind(&[DEPENDS, ("requirements.txt", "z")]), "pyproject.toml None");
-        assert_eq!(kind(&[BARE, ("requirements.txt", "z")]), "requirements.txt None");
+        assert_eq!(kind(&[DEPENDS, ("requirements.txt", "z")]), "pyproject.toml File None");
+        assert_eq!(kind(&[BARE, ("requirements.txt", "z")]), "requirements.txt File None");
         assert_eq!(kind(&[BARE]), "nothing");
+        assert_eq!(kind(&[DYNAMIC, ("requirements.txt", "z")]), "pyproject.toml Backend None");
+        assert_eq!(kind(&[LEGACY, ("setup.py", "")]), "pyproject.toml Backend None");
+        assert_eq!(kind(&[("setup.py", "")]), "setup.py Backend None");
+        assert_eq!(kind(&[("setup.py", ""), ("requirements.txt", "z")]), "requirements.txt File None");
         assert_eq!(kind(&[("main.py", "")]), "nothing");
     }
 
     #[test]
-    fn a_lock_that_minke_made_is_used_until_its_requirements_change() {
-        let requirements = ("requirements.txt", "z\n");
-        let (_, found) = read(&[requirements]).unwrap();
-        let Requirements::Resolve { fingerprint, .. } = found else { panic!("it is to be resolved") };
-        let lock = marked("lock-version = '1.0'\n", &fingerprint);
-        assert_eq!(kind(&[requirements, ("pylock.toml", &lock)]), "requirements.txt Some(Current)");
-        assert_eq!(
-            kind(&[("requirements.txt", "zz"), ("pylock.toml", &lock)]),
-            "requirements.txt Some(Outgrown)"
-        );
+    fn a_lock_that_minke_made_is_used_until_what_it_was_made_from_changes() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            fs::create_dir_all(root.path().join(name).parent().unwrap()).unwrap();
+            fs::write(root.path().join(name), text).unwrap();
+        };
+        let extras = ["web".to_owned()];
+        let read = |asked: Asked<'_>| match Project::read(root.path(), &asked).unwrap().requirements {
+            Requirements::Resolve(unresolved) => unresolved,
+            other => panic!("{other:?} is not to be resolved"),
+        };
+        let state = |asked| read(asked).previous.unwrap().state;
+        let with_web = Asked { extras: &extras, ..ASKED };
+        write("requirements.txt", "-r more.txt\n./lib\n");
+        write("more.txt", "six\n");
+        write("lib/pyproject.toml", "[project]\nname = 'lib'\nversion = '1'\ndescription = 'one'\n");
+        let lock = "lock-version = '1.0'\n[[packages]]\nname = 'lib'\ndirectory = { path = 'lib' }\n";
+        let mark = |asked| marked(lock, &read(asked).fingerprint(root.path(), &asked, lock).unwrap());
+        write("pylock.toml", &mark(ASKED));
+        assert_eq!((state(ASKED), state(with_web)), (Freshness::Current, Freshness::Outgrown));
+        write("lib/pyproject.toml", "[project]\nname = 'lib'\nversion = '1'\ndescription = 'two'\n");
+        assert_eq!(state(ASKED), Freshness::Current);
+        write("lib/pyproject.toml", "[project]\nname = 'lib'\nversion = '1'\ndependencies = ['idna']\n");
+        assert_eq!(state(ASKED), Freshness::Outgrown);
+        write("pylock.toml", &mark(ASKED));
+        write("more.txt", "six>1\n");
+        assert_eq!(state(ASKED), Freshness::Outgrown);
     }
 
     #[test]

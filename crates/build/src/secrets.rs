@@ -12,7 +12,7 @@ use minke_net::Credentials;
 use percent_encoding::percent_decode_str;
 
 /// Returns a text without the user names and passwords in its addresses.
-pub fn without(text: &str) -> String {
+pub(crate) fn without(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut from = 0;
     for found in all(text) {
@@ -25,17 +25,17 @@ pub fn without(text: &str) -> String {
 }
 
 /// Tells whether an address in a text has a user name or password.
-pub fn are_in(text: &str) -> bool {
+pub(crate) fn are_in(text: &str) -> bool {
     !all(text).is_empty()
 }
 
 /// Reads who we are to which `host` or `host:port` from the addresses in a text.
-pub fn in_text(text: &str) -> BTreeMap<String, Credentials> {
+pub(crate) fn in_text(text: &str) -> BTreeMap<String, Credentials> {
     all(text).into_iter().map(|found| found.credentials(text)).collect()
 }
 
 /// Puts in the values of `${NAME}`, as pip and uv do in requirement files; an unknown name stays.
-pub fn expanded<'a>(text: &str, variable: impl Fn(&str) -> Option<&'a str>) -> String {
+pub(crate) fn expanded<'a>(text: &str, variable: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -54,9 +54,10 @@ pub fn expanded<'a>(text: &str, variable: impl Fn(&str) -> Option<&'a str>) -> S
 }
 
 /// Returns the names of the variables that a text refers to as `${NAME}`.
-pub fn variables(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn variables(text: &str) -> impl Iterator<Item = &str> {
     let is_name = |name: &&str| {
-        !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        !name.is_empty()
+            && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_uppercase() || byte.is_ascii_digit())
     };
     text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).filter(is_name)
 }
@@ -82,11 +83,12 @@ impl Found {
 fn all(text: &str) -> Vec<Found> {
     let ends = |c: char| c.is_whitespace() || c.is_control() || "/?#`'\"<>,;)".contains(c);
     let is_web = |before: &str| before.ends_with("http") || before.ends_with("https");
-    let authorities = text.match_indices("://").filter(|(at, _)| is_web(&text[..*at])).map(|(at, separator)| {
-        let start = at + separator.len();
-        let length = text[start..].find(ends).unwrap_or(text.len() - start);
-        start..start + length
-    });
+    let authorities =
+        text.match_indices("://").filter(|(at, _)| is_web(&text[..*at])).map(|(at, separator)| {
+            let start = at + separator.len();
+            let length = text[start..].find(ends).unwrap_or(text.len() - start);
+            start..start + length
+        });
     let found = authorities.filter_map(|authority| {
         let sign = authority.start + text[authority.clone()].rfind('@')?;
         Some(Found { user_info: authority.start..sign, host: sign + 1..authority.end })
@@ -111,14 +113,17 @@ mod tests {
 
     #[test]
     fn each_host_has_its_own_credentials() {
-        let basic =
-            |user: &str, password: &str| Credentials::Basic { user: user.to_owned(), password: password.to_owned() };
+        let basic = |user: &str, password: &str| Credentials::Basic {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        };
         let expected = [
             ("git.test", basic("a@b", "")),
             ("host.test:81", basic("me", "p@ss")),
             ("other.test", basic("token", "")),
         ];
-        let expected: BTreeMap<_, _> = expected.into_iter().map(|(host, who)| (host.to_owned(), who)).collect();
+        let expected: BTreeMap<_, _> =
+            expected.into_iter().map(|(host, who)| (host.to_owned(), who)).collect();
         assert!(in_text(TEXT) == expected);
     }
 

@@ -1,5 +1,6 @@
 //! Finds uv, or gets it once: its own wheel, pinned here, through the index that the settings name.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -82,12 +83,12 @@ pub enum FindUvError {
 pub fn find(
     client: &Client,
     store: &Store,
-    (host, find_links): (&Host, &[PathBuf]),
+    (host, more): (&Host, &BTreeMap<String, String>),
     reporter: &Reporter,
 ) -> Result<Uv, FindUvError> {
     let mut environment = outside::uv_environment(host, store.root());
-    outside::add_find_links(&mut environment, find_links);
-    let environment: std::collections::BTreeMap<_, _> =
+    environment.extend(more.clone());
+    let environment: BTreeMap<_, _> =
         environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     if let Some(program) = on_path(host, "uv") {
         let uv = Uv::at(&program, environment.clone());

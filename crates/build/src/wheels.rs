@@ -34,8 +34,10 @@ pub struct Wheel {
 /// Whose a wheel is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Belongs {
-    /// The user's: the project, a member of its workspace, a directory beside it.
+    /// The project.
     Project,
+    /// The user's too: another member of the project's workspace, a directory beside it.
+    Neighbours,
     /// Somebody else's.
     Others,
 }

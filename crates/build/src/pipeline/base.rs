@@ -83,7 +83,8 @@ impl Foreman<'_> {
         if (wanted.major, wanted.minor) == (has.major, has.minor) && patch_fits {
             return Ok(());
         }
-        let suite = self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str());
+        let suite =
+            self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str());
         Err(BuildError::WrongPython {
             origin: said.origin.clone(),
             wanted: said.value.clone(),
@@ -134,7 +135,8 @@ impl Foreman<'_> {
         let program = bench.tree.resolve_file(&venv(&bench.target).interpreter);
         let program = program.expect("an interpreter that starts is there").content;
         let library = format!("/usr/lib/python{}", there.short());
-        let roots = [library.as_str(), "/usr/lib/python3", config::HOME].map(|root| root.parse().expect("a path"));
+        let roots =
+            [library.as_str(), "/usr/lib/python3", config::HOME].map(|root| root.parse().expect("a path"));
         Some(Compiler { interpreter: bench.interpreter.clone(), program, roots: roots.to_vec() })
     }
 }

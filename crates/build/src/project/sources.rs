@@ -15,6 +15,8 @@ use super::ignore::{Kind, PatternError, Purpose, Rules};
 pub struct Sources {
     root: PathBuf,
     files: Vec<Found>,
+    /// Texts that stand in for files' own, by their paths.
+    texts: BTreeMap<String, String>,
     /// What was left out, by the rule that says so.
     pub left_out: BTreeMap<&'static str, LeftOut>,
 }
@@ -90,7 +92,12 @@ impl Sources {
     pub fn scan(root: &Path, ignore: &[String], purpose: Purpose) -> Result<Self, SourcesError> {
         let docker = read_optional(&root.join(".dockerignore"))?;
         let rules = Rules::read(docker.as_deref(), ignore, purpose).map_err(SourcesError::Pattern)?;
-        let sources = Self { root: root.to_owned(), files: Vec::new(), left_out: BTreeMap::new() };
+        let sources = Self {
+            root: root.to_owned(),
+            files: Vec::new(),
+            texts: BTreeMap::new(),
+            left_out: BTreeMap::new(),
+        };
         let mut scan = Scan { sources, rules };
         scan.directory(Path::new(""), None)?;
         Ok(scan.sources)
@@ -116,6 +123,12 @@ impl Sources {
         Ok(tree)
     }
 
+    /// Puts texts in place of some files' own, where those are wanted: their paths are relative to the project.
+    pub fn with_texts(mut self, texts: BTreeMap<String, String>) -> Self {
+        self.texts = texts;
+        self
+    }
+
     /// Returns the paths of the regular files, relative to the project, in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|found| found.relative.as_str())
@@ -132,7 +145,10 @@ impl Sources {
             let path = at.join_str(&found.relative).expect("a file name that was read is a name");
             let entry = match &found.kind {
                 FoundKind::Symlink { target } => Entry::symlink(target.clone()),
-                FoundKind::File { mode } => stored(&place, *mode, store)?.into(),
+                FoundKind::File { mode } => match self.texts.get(&found.relative) {
+                    Some(text) => File::new(store.put(text.as_bytes())?, text.len() as u64, *mode).into(),
+                    None => stored(&place, *mode, store)?.into(),
+                },
             };
             tree.insert(&path, entry).expect("a directory has no two entries of a name");
         }
