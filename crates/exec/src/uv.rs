@@ -296,6 +296,7 @@ impl Uv {
         match ending {
             Ending::TimedOut => Err(UvError::TimedOut { command: name }),
             Ending::Exited(status) if !status.success() => {
+                let stderr = without_chatter(&stderr);
                 Err(UvError::Failed { command: name, ending: status.to_string(), stderr })
             }
             Ending::Exited(_) => {
@@ -305,6 +306,12 @@ impl Uv {
             }
         }
     }
+}
+
+/// Leaves out what uv says while nothing is wrong yet.
+fn without_chatter(stderr: &str) -> String {
+    let is_chatter = |line: &str| line.starts_with("Using ") || line.starts_with("Resolved ");
+    stderr.lines().filter(|line| !is_chatter(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn extra_flags(extras: &Extras) -> Vec<&OsStr> {
@@ -407,6 +414,14 @@ mod tests {
             without_secrets(text),
             "see `https://****@host.test/simple`, http://****@host.test and https://host.test/a@b"
         );
+    }
+
+    #[test]
+    fn what_uv_says_before_it_fails_is_no_part_of_the_error() {
+        let said = "Using CPython 3.13.5 interpreter at: /usr/bin/python3\nResolved 31 packages in 455ms\n\
+            error: The lockfile at `uv.lock` needs to be updated\n\nhint: run `uv lock`";
+        let expected = "error: The lockfile at `uv.lock` needs to be updated\n\nhint: run `uv lock`";
+        assert_eq!(without_chatter(said), expected);
     }
 
     #[test]
