@@ -3,5 +3,4 @@
 pub(crate) use minke_build::images::{self, ImageLine, ImagesError};
 pub(crate) use minke_build::project::{ProjectError, wishes};
 pub(crate) use minke_build::run::{Network, RootAccess, RunRequest, Terminal, run};
-pub(crate) use minke_build::{BuildError, build};
-pub(crate) use minke_oci::{Destination, Reference};
+pub(crate) use minke_build::{BuildError, Destination, Reference, build};
