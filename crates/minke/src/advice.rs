@@ -3,6 +3,7 @@
 //! One `match` over every variant, without `_`: a new error doesn't compile until someone has written its
 //! advice. This is the only place that knows exit codes, and the only one that tells the user what to type.
 
+mod causes;
 mod foreman;
 
 use std::process::ExitCode;

@@ -35,8 +35,8 @@ Examples:
   minke build
   minke run hello
 
-Exit status: 0 done, 1 the project or its inputs are at fault, 2 usage, 3 a wheel cannot be built,
-5 network, mirror, index or daemon, 70 a bug in minke, 130 interrupted.
+Exit status: 0 done, 1 the project or its inputs are at fault, 2 usage, \
+3 a wheel cannot be built, 5 network, mirror, index or daemon, 70 a bug in minke, 130 interrupted. \
 `minke run` exits as the container's program does."
 )]
 pub(crate) struct Arguments {
@@ -88,7 +88,7 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// List the images that minke keeps
     #[command(after_help = "\
-Example:
+Examples:
   minke images
   minke images --json")]
     Images,
@@ -96,7 +96,7 @@ Example:
     ///
     /// What no other image needs stays in the cache until it is cleaned.
     #[command(after_help = "\
-Example:
+Examples:
   minke rmi hello
   minke rmi hello:1.0 data-science")]
     Rmi {

@@ -8,7 +8,7 @@ use minke_build::settings::Settings;
 use minke_cas::Store;
 
 use crate::failure::Failure;
-use crate::foreman::{self, RunRequest};
+use crate::foreman::{self, BuildError, RunRequest};
 use crate::settings::Surroundings;
 use crate::signals;
 use crate::task::{BuildTask, Meant, Task};
@@ -63,5 +63,10 @@ fn build(
 
 /// Nothing is shown and no signal is watched for: both belong to the container.
 fn run(request: &RunRequest, store: &Store) -> Result<ExitCode, Failure> {
-    Ok(ExitCode::from(foreman::run(request, store)?))
+    match foreman::run(request, store) {
+        Ok(status) => Ok(ExitCode::from(status)),
+        // Which image is meant is all that was being done so far.
+        Err(BuildError::Images(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -147,14 +147,14 @@ fn debian(debian: DebianWishes) -> Wishes {
 pub(crate) mod tests {
     use super::*;
 
-    /// Makes surroundings without a home, in `/work`, with these variables.
+    /// Makes surroundings without a home, in `/srv`, with these variables.
     pub(crate) fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let host = Host {
             variables,
             home: None,
-            directory: "/work".into(),
+            directory: "/srv".into(),
             today: jiff::civil::date(2026, 1, 2),
             jobs: 2,
             ..Host::default()
@@ -168,8 +168,8 @@ pub(crate) mod tests {
         let cache = |around: &Surroundings, said: Option<&str>| {
             around.cache(said.map(Path::new)).unwrap().display().to_string()
         };
-        assert_eq!(cache(&surroundings(&all), Some("d")), "/work/d");
-        assert_eq!(cache(&surroundings(&all), None), "/work/c");
+        assert_eq!(cache(&surroundings(&all), Some("d")), "/srv/d");
+        assert_eq!(cache(&surroundings(&all), None), "/srv/c");
         assert_eq!(cache(&surroundings(&all[1..]), None), "/x/minke");
         let mut home = surroundings(&[("MINKE_CACHE", ""), ("XDG_CACHE_HOME", "relative")]);
         home.host.home = Some("/home/u".into());
@@ -209,7 +209,7 @@ pub(crate) mod tests {
         trixie in $MINKE_BASE
         http://mirror.test/debian in $MINKE_DEBIAN_MIRROR
         http://mirror.test/security in $MINKE_DEBIAN_SECURITY_MIRROR
-        /work/key.asc in $MINKE_DEBIAN_SIGNED_BY
+        /srv/key.asc in $MINKE_DEBIAN_SIGNED_BY
         Zstd in $MINKE_COMPRESSION
         ");
     }

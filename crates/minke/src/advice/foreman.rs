@@ -1,6 +1,6 @@
 //! What to do about the foreman's errors.
 
-use minke_build::BuildError;
+use minke_build::{BuildError, LayerError};
 use minke_build::backend::BackendError;
 use minke_build::bytecode::BytecodeError;
 use minke_build::debian::DebianError;
@@ -11,16 +11,15 @@ use minke_build::native::NativeError;
 use minke_build::parts::SettleError;
 use minke_build::project::ProjectError;
 use minke_build::project::sources::{SourcesError, SourcesTreeError};
+use minke_build::pylock::PylockError;
 use minke_build::run::RunStepError;
 use minke_build::settings::SettingsError;
 use minke_build::system::SystemError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
 
+use super::causes::{self, AGAIN};
 use super::{Advice, Exit, store};
-
-/// What is wrong with a connection is said by the error; that it may pass is not.
-const AGAIN: &str = "try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate";
 
 /// Advises on a build or a run.
 pub(super) fn build(error: &BuildError) -> Advice {
@@ -50,7 +49,8 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Settle(error) => settle(error),
         BuildError::Native(NativeError::Store(error)) => store(error),
         BuildError::Bytecode(error) => bytecode(error),
-        BuildError::Layer { .. } => Exit::Project.help("see that the disk isn't full"),
+        BuildError::Layer { source, .. } => layer(source),
+        BuildError::Setting(_) => Exit::Project.silent(),
         BuildError::Port(_) => Exit::Project.help("say it as in `ports = [8000, \"53/udp\"]`"),
         BuildError::Deliver(error) => deliver(error),
         BuildError::Images(error) => images(error),
@@ -65,6 +65,9 @@ pub(super) fn project(error: &ProjectError) -> Advice {
         ProjectError::NotADirectory { .. } => Exit::Project.help("name the project's directory"),
         ProjectError::NoProject { .. } => {
             Exit::Project.help("name the directory of a Python project: `minke build PROJECT`")
+        }
+        ProjectError::NoMember { .. } | ProjectError::Workspace { .. } => {
+            Exit::Project.help("choose one with `--package`, or `package` in [tool.minke]")
         }
         ProjectError::Foreign { export, .. } => {
             Exit::Project.help(format!("write what minke reads with `{export}`"))
@@ -89,6 +92,19 @@ pub(super) fn images(error: &ImagesError) -> Advice {
     }
 }
 
+fn layer(error: &LayerError) -> Advice {
+    match error {
+        LayerError::Store(error) => store(error),
+        LayerError::Content { .. } | LayerError::Size { .. } => Exit::Project.help("see that the disk isn't broken"),
+        LayerError::Target { .. } | LayerError::Whiteout { .. } => {
+            Exit::Project.help("no image can hold it: leave it out, with `ignore` where it is the project's")
+        }
+        LayerError::Duplicate { .. } | LayerError::Directory { .. } => {
+            Exit::Project.help("leave one of them out")
+        }
+    }
+}
+
 fn sources_tree(error: &SourcesTreeError) -> Advice {
     match error {
         SourcesTreeError::Read(error) => sources(error),
@@ -100,7 +116,9 @@ fn sources(error: &SourcesError) -> Advice {
     match error {
         SourcesError::Io { .. } => Exit::Project.silent(),
         SourcesError::Pattern(_) => Exit::Project.help("correct the pattern"),
-        SourcesError::FileAsRoot { .. } => Exit::Project.help("say in `files` what it is called in the image"),
+        SourcesError::FileAsRoot { .. } => {
+            Exit::Project.help("say in `files` what it is called in the image")
+        }
         SourcesError::Outside { .. } | SourcesError::Name { .. } | SourcesError::Special { .. } => {
             Exit::Project.help("remove it, or name it in .dockerignore or with `--ignore`")
         }
@@ -116,16 +134,21 @@ fn debian(error: &DebianError) -> Advice {
         DebianError::Mirror { .. } => Exit::Project.help("say it as in `http://host.test/debian`"),
         DebianError::Name { .. } => Exit::Project.silent(),
         DebianError::Keyring { .. } => Exit::Project.help("name a keyring as in apt's `Signed-By`"),
-        DebianError::FetchRelease { .. } | DebianError::FetchIndex { .. } => Exit::Network.help(AGAIN),
-        DebianError::Release { .. } => Exit::Network.help(
-            "for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose \
-             another mirror, and see that this machine's clock is right",
+        DebianError::FetchRelease { source, .. } => causes::fetch(
+            source,
+            "the mirror has no such suite: choose another with `base`, or correct the mirror's address",
         ),
+        DebianError::FetchIndex { source, .. } => {
+            causes::fetch(source, "the mirror may be half updated: try again, or choose another")
+        }
+        DebianError::Release { source, .. } => causes::release(source),
         DebianError::NoIndex { .. } | DebianError::NotABase { .. } => {
             Exit::Project.help("choose another suite with `base`, or another mirror")
         }
         DebianError::Index { .. } => Exit::Network.help("choose another mirror"),
-        DebianError::Closure(_) => Exit::Project.help("see `system-packages`; the mirror may also be half updated"),
+        DebianError::Closure(_) => {
+            Exit::Project.help("see `system-packages`; the mirror may also be half updated")
+        }
         DebianError::Store(error) => store(error),
     }
 }
@@ -133,7 +156,9 @@ fn debian(error: &DebianError) -> Advice {
 fn system(error: &SystemError) -> Advice {
     match error {
         SystemError::Address { source, .. } => debian(source),
-        SystemError::Fetch { .. } => Exit::Network.help(AGAIN),
+        SystemError::Fetch { source, .. } => {
+            causes::fetch(source, "the mirror may be half updated: try again, or choose another")
+        }
         SystemError::Unpack { .. } => {
             Exit::Project.help("minke refuses packages that are not as Debian makes them")
         }
@@ -149,7 +174,10 @@ fn uv(error: &FindUvError) -> Advice {
             Exit::Project.help("install uv and put it on PATH, or set UV_DEFAULT_INDEX")
         }
         FindUvError::Address(_) => Exit::Project.help("correct UV_DEFAULT_INDEX or pip's `index-url`"),
-        FindUvError::List(_) | FindUvError::Fetch(_) | FindUvError::Pip(_) => Exit::Network.help(AGAIN),
+        FindUvError::List(error) | FindUvError::Fetch(error) => {
+            causes::fetch(error, "the package index has no uv: install uv and put it on PATH")
+        }
+        FindUvError::Pip(_) => Exit::Network.help(AGAIN),
         FindUvError::Unpack(_) => Exit::Network.help("install uv and put it on PATH"),
         FindUvError::Read(_) => Exit::Project.silent(),
         FindUvError::Store(error) => store(error),
@@ -162,13 +190,24 @@ fn lock(error: &LockStepError) -> Advice {
             Exit::Project.help("build once without `--locked`, and keep `pylock.toml`")
         }
         LockStepError::Uv(error) => uv(error),
-        LockStepError::Export(_) => Exit::Project.help("bring it up to date with `uv lock`"),
-        LockStepError::Resolve { .. } => Exit::Project.silent(),
+        LockStepError::Export(error) | LockStepError::Resolve { source: error, .. } => causes::uv(error),
         LockStepError::Lock { .. } => {
             Exit::Project.help("make it anew: remove it, and build without `--locked`")
         }
         LockStepError::Select(_) | LockStepError::Name(_) => Exit::Project.silent(),
-        LockStepError::Keep(error) => project(error),
+        LockStepError::Pylock(error) => pylock(error),
+        LockStepError::Read(error) | LockStepError::Keep(error) => project(error),
+    }
+}
+
+fn pylock(error: &PylockError) -> Advice {
+    match error {
+        PylockError::Syntax(_) => Exit::Project.help("use another version of uv"),
+        PylockError::Hash { .. } => {
+            Exit::Project.help("if you trust the index's files, put their hashes into the requirements")
+        }
+        PylockError::Unhashed { .. } => Exit::Project
+            .help("give every requirement its hashes, as `uv pip compile --generate-hashes` does"),
     }
 }
 
@@ -178,7 +217,9 @@ fn wheels(error: &WheelsError) -> Advice {
             "build its wheel with `pip wheel --no-deps {name}` on a system like the image's, and name the wheel's \
              directory with `--find-links`"
         )),
-        WheelsError::Fetch { .. } => Exit::Network.help(AGAIN),
+        WheelsError::Fetch { source, .. } => {
+            causes::fetch(source, "the index has it no more: lock again")
+        }
         WheelsError::Read { .. } => Exit::Project.silent(),
         WheelsError::Changed { .. } => Exit::Project.help("if you trust the new file, lock again"),
         WheelsError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
@@ -198,6 +239,7 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Requirements { source, .. } => wheels(source),
         BackendError::Together { source, .. } => settle(source),
         BackendError::Scripts { .. } => Exit::SourceBuild.silent(),
+        BackendError::Write { .. } => Exit::Project.help("see that the disk isn't full"),
         BackendError::Build { .. } => Exit::SourceBuild.silent(),
         BackendError::Name { .. } => Exit::SourceBuild.silent(),
         BackendError::Foreign { .. } => Exit::SourceBuild.help(
@@ -243,6 +285,6 @@ fn run(error: &RunStepError) -> Advice {
             Exit::Usage.help("say it in numbers, UID:GID, with `--user`")
         }
         RunStepError::Store(error) => store(error),
-        RunStepError::Run { .. } => Exit::Project.silent(),
+        RunStepError::Run { source, .. } => causes::container(source),
     }
 }

@@ -15,7 +15,8 @@ use super::{Bind, Passed};
 Examples:
   minke run hello
   minke run hello --help
-  minke run --entrypoint python -e DEBUG=1 -v ./data:/data:ro hello -m http.server
+  minke run -e DEBUG=1 -v ./data:/data:ro hello
+  minke run --entrypoint python hello -m http.server
   minke run --read-only --network none hello")]
 pub(crate) struct RunArguments {
     /// Which image, NAME[:TAG] or NAME@DIGEST, and arguments for its entry point in place of its default ones

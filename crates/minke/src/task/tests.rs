@@ -123,7 +123,7 @@ fn a_value_knows_the_argument_that_said_it() {
     assert_eq!(settings.base.unwrap().origin, Origin::Environment("MINKE_BASE"));
     let env = [("A", "1"), ("B", "2=3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!(settings.env, BTreeMap::from(env));
-    assert_eq!(settings.find_links, [PathBuf::from("/work/w")]);
+    assert_eq!(settings.find_links, [PathBuf::from("/srv/w")]);
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn the_project_is_where_the_user_stands() {
         Ok(Task::Build(task)) => task.project.display().to_string(),
         _ => unreachable!(),
     };
-    assert_eq!(project("build"), "/work");
-    assert_eq!(project("build ./examples/hello/"), "/work/examples/hello");
+    assert_eq!(project("build"), "/srv");
+    assert_eq!(project("build ./examples/hello/"), "/srv/examples/hello");
     assert_eq!(project("build /srv/x"), "/srv/x");
 }
 

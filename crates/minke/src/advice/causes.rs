@@ -1,0 +1,120 @@
+//! What to do about causes that many of the foreman's errors share: a server, uv, a signature, a room.
+
+use minke_build::{CredentialsUse, FetchError, ReleaseError, RunError, UvError};
+
+use super::{Advice, Exit, store};
+
+/// What is wrong with a connection is said by the error; that it may pass is not.
+pub(super) const AGAIN: &str =
+    "try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate";
+
+/// What servers call credentials is theirs; where minke looks for them is ours.
+const PASSWORD: &str =
+    "put the name and password for that host into ~/.netrc, or into the address: `https://NAME:PASSWORD@…`";
+
+/// Advises on something that cannot be fetched; `missing` says what to do where a server hasn't got it.
+pub(super) fn fetch(error: &FetchError, missing: &str) -> Advice {
+    match error {
+        FetchError::NotFound { .. } => Exit::Network.help(missing),
+        FetchError::Unauthorized { credentials: CredentialsUse::Sent, .. } => {
+            Exit::Network.help("the server refuses the name and password it was told; correct them")
+        }
+        FetchError::Unauthorized { .. } => Exit::Network.help(PASSWORD),
+        FetchError::HostNotFound { .. } => {
+            Exit::Network.help("see that the address is right; behind a proxy, set HTTPS_PROXY")
+        }
+        FetchError::Tls { .. } => Exit::Network
+            .help("name the certificate authority's file with SSL_CERT_FILE, if the server is your own"),
+        FetchError::Status { .. }
+        | FetchError::Timeout { .. }
+        | FetchError::Connection { .. }
+        | FetchError::Truncated { .. } => Exit::Network.help(AGAIN),
+        FetchError::Protocol { .. }
+        | FetchError::Encoding { .. }
+        | FetchError::Redirect { .. }
+        | FetchError::RedirectLoop { .. }
+        | FetchError::TooLarge { .. } => {
+            Exit::Network.help("see that the address is right; a proxy or a login page may stand before it")
+        }
+        FetchError::WrongDigest { .. } | FetchError::WrongSize { .. } => Exit::Network.help(
+            "if you trust the new file, lock again; else another mirror or index may have the right one",
+        ),
+        FetchError::Address { .. } => Exit::Project.help("correct the address"),
+        FetchError::File { .. } => Exit::Project.silent(),
+        FetchError::Store { source, .. } => store(source),
+    }
+}
+
+/// Advises on what uv says, which is the only place where an index's errors and the resolver's are told.
+///
+/// uv has one exit status for most of them, so its words decide; words that it no longer says cost the hint,
+/// never the error.
+pub(super) fn uv(error: &UvError) -> Advice {
+    let UvError::Failed { stderr, .. } = error else {
+        return match error {
+            UvError::TimedOut { .. } => Exit::Network.help(AGAIN),
+            _ => Exit::Project.silent(),
+        };
+    };
+    let says = |words: &str| stderr.contains(words);
+    if says("401 Unauthorized") || says("403 Forbidden") {
+        Exit::Network.help(PASSWORD)
+    } else if says("Failed to fetch") || says("error sending request") {
+        Exit::Network.help(AGAIN)
+    } else if says("building from source is disabled") {
+        Exit::SourceBuild.help(
+            "minke doesn't build wheels of others: make it with `pip wheel --no-deps NAME` on a system like the \
+             image's, and name its directory with `--find-links`",
+        )
+    } else if says("needs to be updated") {
+        Exit::Project.help("bring it up to date with `uv lock`")
+    } else {
+        Exit::Project.silent()
+    }
+}
+
+/// Advises on an archive's release file that isn't trusted.
+pub(super) fn release(error: &ReleaseError) -> Advice {
+    match error {
+        ReleaseError::Untrusted { .. } | ReleaseError::NotSigned(_) => Exit::Network.help(
+            "for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose \
+             another mirror",
+        ),
+        ReleaseError::Expired { .. } | ReleaseError::NotYetValid { .. } => {
+            Exit::Network.help("see that this machine's clock is right; else choose another mirror or suite")
+        }
+        ReleaseError::OtherSuite { .. } | ReleaseError::Field { .. } => {
+            Exit::Network.help("choose another mirror")
+        }
+    }
+}
+
+/// Advises on a container that doesn't start.
+pub(super) fn container(error: &RunError) -> Advice {
+    match error {
+        RunError::NoProgram => Exit::Usage.help("name a program after the image"),
+        RunError::NotFound { program } if is_shell(program) => Exit::Project.help(
+            "the image has no shell; `--entrypoint python` runs Python, and `system-packages` adds programs",
+        ),
+        RunError::NotFound { .. } => {
+            Exit::Project.help("`--entrypoint` runs another; programs of wheels are in /app/.venv/bin")
+        }
+        RunError::Workdir { .. } => Exit::Usage.help("choose another with `--workdir`"),
+        RunError::Refused(_) => Exit::Project
+            .help("change that setting, or run minke as root; the image itself is good elsewhere"),
+        RunError::Store(error) => store(error),
+        RunError::Bind { .. }
+        | RunError::Nul(_)
+        | RunError::Setup { .. }
+        | RunError::NoInterpreter { .. }
+        | RunError::NotExecutable { .. }
+        | RunError::Terminal(_) => Exit::Project.silent(),
+    }
+}
+
+fn is_shell(program: &str) -> bool {
+    matches!(program.rsplit('/').next(), Some("sh" | "bash" | "dash" | "ash"))
+}
+
+#[cfg(test)]
+mod tests;
