@@ -1,0 +1,105 @@
+//! The README says what minke reads: every setting with an example that is one, every variable, every status.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use minke_build::settings::{DebianWishes, Wishes};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Returns the first cells of the table that has this title.
+fn first_cells(title: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let table = text.lines().skip_while(|line| !line.starts_with(&format!("| {title} |"))).skip(2);
+    let rows = table.map_while(|line| line.strip_prefix("| "));
+    rows.map(|row| row.split(" | ").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_setting_has_an_example_that_is_one() {
+    let lines: Vec<_> =
+        first_cells("setting").iter().map(|cell| cell.trim_matches('`').to_owned() + "\n").collect();
+    let wishes = Wishes::from_minke_toml(Path::new("README.md"), &lines.concat()).unwrap();
+    // Taken apart without `..`, so that a new setting doesn't compile until it stands here and there.
+    let Wishes {
+        python,
+        base,
+        platform,
+        entrypoint,
+        cmd,
+        env,
+        labels,
+        annotations,
+        workdir,
+        user,
+        ports,
+        volumes,
+        stop_signal,
+        healthcheck,
+        system_packages,
+        files,
+        groups,
+        extras,
+        ignore,
+        package,
+        strict,
+        layers,
+        compression,
+        find_links,
+        debian: DebianWishes { mirror, security_mirror, signed_by },
+    } = wishes;
+    let set = [
+        ("python", python.is_some()),
+        ("base", base.is_some()),
+        ("platform", platform.is_some()),
+        ("entrypoint", entrypoint.is_some()),
+        ("cmd", cmd.is_some()),
+        ("env", !env.is_empty()),
+        ("labels", !labels.is_empty()),
+        ("annotations", !annotations.is_empty()),
+        ("workdir", workdir.is_some()),
+        ("user", user.is_some()),
+        ("ports", !ports.is_empty()),
+        ("volumes", !volumes.is_empty()),
+        ("stop-signal", stop_signal.is_some()),
+        ("healthcheck", healthcheck.is_some()),
+        ("system-packages", !system_packages.is_empty()),
+        ("files", !files.is_empty()),
+        ("groups", !groups.is_empty()),
+        ("extras", !extras.is_empty()),
+        ("ignore", !ignore.is_empty()),
+        ("package", package.is_some()),
+        ("strict", strict.is_some()),
+        ("layers", layers.is_some()),
+        ("compression", compression.is_some()),
+        ("find-links", !find_links.is_empty()),
+        ("debian.mirror", mirror.is_some()),
+        ("debian.security-mirror", security_mirror.is_some()),
+        ("debian.signed-by", signed_by.is_some()),
+    ];
+    let unset: Vec<_> = set.iter().filter(|(_, is_set)| !is_set).map(|(name, _)| name).collect();
+    assert!(unset.is_empty(), "README.md has no example of {unset:?}");
+}
+
+#[test]
+fn every_variable_of_minkes_own_is_named() {
+    let source = std::fs::read_to_string(root().join("crates/minke/src/settings.rs")).unwrap();
+    let read: BTreeSet<_> =
+        source.split('"').filter(|text| text.starts_with("MINKE_")).map(str::to_owned).collect();
+    let cells = first_cells("environment variable").join(" ");
+    let named: BTreeSet<_> =
+        cells.split('`').filter(|text| text.starts_with("MINKE_")).map(str::to_owned).collect();
+    assert_eq!(named, read);
+}
+
+#[test]
+fn exit_statuses_are_those_of_the_architecture() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let table = text.lines().skip_while(|line| !line.starts_with("| status |")).skip(2);
+    let planned: Vec<_> = table.map_while(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
+    let told = first_cells("exit status");
+    // The last row is one signal's in one place and all signals' in the other.
+    assert_eq!(told[..told.len() - 1], planned[..planned.len() - 1]);
+}
