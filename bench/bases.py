@@ -23,13 +23,13 @@ PYTHON = "python3.13"
 SLIM_PACKAGES = ["python3", "ca-certificates", "netbase", "tzdata"]
 
 # The list of distroless' Python image, without what only older Pythons needed, and its C and C++ libraries.
-BARE_PACKAGES = """
-    base-files ca-certificates media-types netbase tzdata
-    libc6 libc-bin libgcc-s1 libgomp1 libstdc++6
-    libbz2-1.0 libdb5.3t64 libexpat1 libffi8 liblzma5 libncursesw6 libreadline8t64 libsqlite3-0 libssl3t64
-    libtinfo6 libuuid1 libzstd1 zlib1g
-    libpython3.13-minimal libpython3.13-stdlib python3.13-minimal
-""".split()
+BARE_PACKAGES = [
+    *["base-files", "ca-certificates", "media-types", "netbase", "tzdata"],
+    *["libc6", "libc-bin", "libgcc-s1", "libgomp1", "libstdc++6"],
+    *["libbz2-1.0", "libdb5.3t64", "libexpat1", "libffi8", "liblzma5", "libncursesw6", "libreadline8t64"],
+    *["libsqlite3-0", "libssl3t64", "libtinfo6", "libuuid1", "libzstd1", "zlib1g"],
+    *["libpython3.13-minimal", "libpython3.13-stdlib", "python3.13-minimal"],
+]
 
 UNREAD = ["usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian"]
 

@@ -39,6 +39,7 @@ class Turn:
 class Minke:
     """minke itself: one command, straight to an archive."""
 
+    name = "minke"
     ways = ["minke"]
 
     def __init__(self, binary: Path, work: Path, uv: Path):
