@@ -7,13 +7,99 @@ use minke_cas::Epoch;
 use minke_oci::{HealthTest, Healthcheck, ImageConfig, Platform, PortError};
 
 use crate::request::Entry;
-use crate::settings::Settings;
+use crate::settings::{Origin, Said, Settings};
 
 /// The user whom a container runs as where nothing else is said; it owns nothing in the image.
 pub(crate) const NONROOT: &str = "65532:65532";
 
 /// Where the project lies and its container starts.
 pub(crate) const HOME: &str = "/app";
+
+/// A setting has a value that no container runtime takes.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// An environment variable cannot be called that, or hold that.
+    #[error("`env` has the variable `{}`, whose name is empty or has a `=`, or that has a NUL", name.escape_debug())]
+    Variable {
+        /// Its name.
+        name: String,
+    },
+    /// The user is none.
+    #[error("`user` was set {origin} to `{user}`, which is no user")]
+    User {
+        /// Where it was said.
+        origin: Origin,
+        /// What was said.
+        user: String,
+    },
+    /// The signal is none.
+    #[error("`stop-signal` was set {origin} to `{signal}`, which is no signal")]
+    Signal {
+        /// Where it was said.
+        origin: Origin,
+        /// What was said.
+        signal: String,
+    },
+    /// The health check runs nothing.
+    #[error("`healthcheck` was set {origin}, and its `cmd` is empty")]
+    Healthcheck {
+        /// Where it was said.
+        origin: Origin,
+    },
+}
+
+/// Checks the settings that go into the config, before anything is built.
+///
+/// # Errors
+/// [`SettingError`] names the setting.
+pub(crate) fn check(settings: &Settings) -> Result<(), SettingError> {
+    let refused = |(name, value): &(&String, &String)| {
+        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+    };
+    if let Some((name, _)) = settings.env.iter().find(refused) {
+        return Err(SettingError::Variable { name: name.clone() });
+    }
+    if let Some(Said { value, origin }) = settings.user.as_ref().filter(|said| !is_user(&said.value)) {
+        return Err(SettingError::User { origin: origin.clone(), user: value.clone() });
+    }
+    if let Some(Said { value, origin }) = settings.stop_signal.as_ref().filter(|said| !is_signal(&said.value))
+    {
+        return Err(SettingError::Signal { origin: origin.clone(), signal: value.clone() });
+    }
+    match &settings.healthcheck {
+        Some(Said { value, origin }) if value.cmd.0.is_empty() => {
+            Err(SettingError::Healthcheck { origin: origin.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `USER` or `USER:GROUP`, each a name or a number.
+fn is_user(text: &str) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
+    let parts: Vec<&str> = text.split(':').collect();
+    parts.len() <= 2 && parts.into_iter().all(is_name)
+}
+
+/// A number or a name, with or without `SIG`, as Docker reads it.
+fn is_signal(text: &str) -> bool {
+    if let Ok(number) = text.parse::<u8>() {
+        return (1..=64).contains(&number);
+    }
+    let upper = text.to_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let real_time =
+        |begin: &str| name.strip_prefix(begin).is_some_and(|rest| rest.parse::<u8>().is_ok_and(|n| n <= 15));
+    SIGNALS.contains(&name) || real_time("RTMIN+") || real_time("RTMAX-")
+}
+
+/// Linux's signals, without `SIG`.
+const SIGNALS: &[&str] = &[
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS", "RTMIN", "RTMAX",
+];
 
 /// Builds the config of an image.
 ///
@@ -62,5 +148,47 @@ fn healthcheck(wish: &crate::settings::Healthcheck) -> Healthcheck {
         timeout: wish.timeout.map(Duration::from_secs),
         start_period: wish.start_period.map(Duration::from_secs),
         retries: wish.retries,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::settings::{CommandLine, Healthcheck as Wish};
+
+    fn said<T>(value: T) -> Option<Said<T>> {
+        Some(Said { value, origin: Origin::Argument("--it") })
+    }
+
+    fn refused(settings: Settings) -> String {
+        check(&settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_no_runtime_takes_is_refused_by_name() {
+        let env = |name: &str| Settings {
+            env: BTreeMap::from([(name.to_owned(), String::new())]),
+            ..Settings::default()
+        };
+        insta::assert_snapshot!(refused(env("A=B")), @"`env` has the variable `A=B`, whose name is empty or has a `=`, or that has a NUL");
+        insta::assert_snapshot!(refused(env("")), @"`env` has the variable ``, whose name is empty or has a `=`, or that has a NUL");
+        let user = Settings { user: said("a:b:c".to_owned()), ..Settings::default() };
+        insta::assert_snapshot!(refused(user), @"`user` was set by --it to `a:b:c`, which is no user");
+        let signal = Settings { stop_signal: said("NOPE".to_owned()), ..Settings::default() };
+        insta::assert_snapshot!(refused(signal), @"`stop-signal` was set by --it to `NOPE`, which is no signal");
+        let cmd = CommandLine(Vec::new());
+        let wish = Wish { cmd, interval: None, timeout: None, start_period: None, retries: None };
+        let healthcheck = Settings { healthcheck: said(wish), ..Settings::default() };
+        insta::assert_snapshot!(refused(healthcheck), @"`healthcheck` was set by --it, and its `cmd` is empty");
+    }
+
+    #[test]
+    fn users_and_signals_are_written_as_runtimes_read_them() {
+        assert!(["me", "0", "65532:65532", "me:web"].into_iter().all(is_user));
+        assert!(!["", ":", "me:", ":0", "a b"].into_iter().any(is_user));
+        assert!(["SIGTERM", "term", "9", "SIGRTMIN+3"].into_iter().all(is_signal));
+        assert!(!["", "SIG", "0", "65", "RTMIN+99"].into_iter().any(is_signal));
     }
 }

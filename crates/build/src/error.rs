@@ -112,13 +112,16 @@ pub enum BuildError {
     #[error("cannot make bytecode")]
     Bytecode(#[source] BytecodeError),
     /// A layer cannot be written.
-    #[error("cannot write the layer `{layer}`")]
+    #[error("cannot write the layer of {layer}")]
     Layer {
         /// Which one.
         layer: String,
         /// What happened.
         source: minke_oci::LayerError,
     },
+    /// A setting has a value that no container runtime takes.
+    #[error("a setting cannot go into an image")]
+    Setting(#[source] crate::config::SettingError),
     /// A port that was asked for is none.
     #[error("a port that was asked for is none")]
     Port(#[source] minke_oci::PortError),

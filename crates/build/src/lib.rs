@@ -31,11 +31,12 @@ pub mod system;
 pub mod uv;
 pub mod wheels;
 
+pub use config::SettingError;
 pub use error::BuildError;
 pub use event::{Event, Hop, Reporter, Unit};
 pub use minke_distro::ReleaseError;
 pub use minke_exec::{RunError, UvError};
 pub use minke_net::{CredentialsUse, FetchError};
-pub use minke_oci::{Destination, Reference};
+pub use minke_oci::{Destination, LayerError, Reference};
 pub use pipeline::build;
 pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request};

@@ -104,6 +104,7 @@ impl Foreman<'_> {
         if let Some(tag) = &self.request.tag {
             parse_name(tag)?;
         }
+        config::check(&self.request.settings).map_err(BuildError::Setting)?;
         // Any name will do for `--load` here: the image's own is known when the project is.
         let parsed = self.request.outputs.iter().map(|text| match text.as_str() {
             LOAD => "docker-daemon:image".parse(),
