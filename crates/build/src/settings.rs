@@ -283,9 +283,12 @@ impl Wishes {
     pub fn from_pyproject(path: &std::path::Path, text: &str) -> Result<Option<Self>, SettingsError> {
         let syntax = |source| SettingsError::Syntax { path: path.to_owned(), source };
         let table: toml::Table = toml::from_str(text).map_err(syntax)?;
-        let ours = table.get("tool").and_then(|tool| tool.get("minke")).and_then(toml::Value::as_table);
+        let ours = table.get("tool").and_then(|tool| tool.get("minke"));
         let Some(ours) = ours else { return Ok(None) };
-        keys::check(ours).map_err(|source| SettingsError::Unknown { path: path.to_owned(), source })?;
+        // What is no table has no keys, and is refused below.
+        if let Some(ours) = ours.as_table() {
+            keys::check(ours).map_err(|source| SettingsError::Unknown { path: path.to_owned(), source })?;
+        }
         // Read from the whole text again, so that an error names the line in the user's file.
         let pyproject: Pyproject = toml::from_str(text).map_err(syntax)?;
         Ok(pyproject.tool.and_then(|tool| tool.minke))
@@ -415,6 +418,12 @@ mod tests {
     fn a_project_without_our_table_wishes_nothing() {
         let text = "[project]\nname = 'x'\n[tool.other]\nbase = 1";
         assert_eq!(Wishes::from_pyproject(Path::new("pyproject.toml"), text).unwrap(), None);
+    }
+
+    #[test]
+    fn a_table_of_ours_that_is_none_is_refused() {
+        let error = Wishes::from_pyproject(Path::new("pyproject.toml"), "[tool]\nminke = 'x'").unwrap_err();
+        assert!(matches!(error, SettingsError::Syntax { .. }), "{error}");
     }
 
     #[test]
