@@ -2,11 +2,14 @@
 
 use minke_cas::{Entry as TreeEntry, ImagePath, Tree};
 
+use crate::project::Shape;
 use crate::request::Entry;
 use crate::settings::Settings;
 
 /// What is known of a project when its entry point is decided.
 pub struct Clues<'project> {
+    /// What the project is.
+    pub shape: &'project Shape,
     /// The project's own console scripts.
     pub scripts: &'project [String],
     /// The text of its Procfile, if it has one.
@@ -36,6 +39,13 @@ pub fn decide(settings: &Settings, clues: &Clues<'_>) -> Entry {
 }
 
 fn guess(clues: &Clues<'_>) -> (Vec<String>, String) {
+    if let Shape::Script(name) = clues.shape {
+        return (vec!["python".to_owned(), name.clone()], "it is the script that was built".to_owned());
+    }
+    let named = |script: &&String| matches!(clues.shape, Shape::Requirement(name) if name == *script);
+    if let Some(script) = clues.scripts.iter().find(named) {
+        return (vec![script.clone()], format!("`{script}` is called as its distribution is"));
+    }
     if let [script] = clues.scripts {
         return (vec![script.clone()], format!("`{script}` is the project's only script"));
     }
@@ -93,8 +103,14 @@ mod tests {
     fn decided(settings: &Settings, scripts: &[&str], procfile: Option<&str>, files: &[&str]) -> String {
         let scripts: Vec<_> = scripts.iter().map(|&script| script.to_owned()).collect();
         let import_root = "/app".parse().unwrap();
-        let clues =
-            Clues { scripts: &scripts, procfile, app: &app(files), import_root: &import_root, module: "pkg" };
+        let clues = Clues {
+            shape: &Shape::Files,
+            scripts: &scripts,
+            procfile,
+            app: &app(files),
+            import_root: &import_root,
+            module: "pkg",
+        };
         let entry = decide(settings, &clues);
         format!("{} {}: {}", entry.entrypoint.join(" "), entry.cmd.join(" "), entry.reason)
     }

@@ -5,15 +5,18 @@
 //!
 //! Spec: <https://reproducible-builds.org/specs/source-date-epoch/>
 
-use std::path::Path;
-
 use minke_cas::Epoch;
 
+use crate::project::{Project, Shape};
 use crate::request::Host;
 
 /// Returns the time of a project's files.
-pub(crate) fn of_project(host: &Host, root: &Path) -> Epoch {
+pub(crate) fn of_project(host: &Host, project: &Project) -> Epoch {
     let stated = host.variables.get("SOURCE_DATE_EPOCH").and_then(|text| text.trim().parse::<u64>().ok());
-    let committed = || minke_exec::clean_commit_time(root, &host.variables);
+    let committed = || match project.shape {
+        // It has no files, wherever it was asked for.
+        Shape::Requirement(_) => None,
+        _ => minke_exec::clean_commit_time(&project.root, &host.variables),
+    };
     stated.or_else(committed).map_or(Epoch::FIXED, Epoch::from_secs)
 }

@@ -41,6 +41,9 @@ pub enum BuildError {
     /// The project cannot be read.
     #[error("cannot read the project")]
     Project(#[source] ProjectError),
+    /// A script's name cannot be one in the image.
+    #[error("cannot place the script in the image")]
+    FileName(#[source] minke_cas::PathError),
     /// The project's files cannot be taken.
     #[error("cannot take the project's files")]
     Sources(#[source] SourcesTreeError),

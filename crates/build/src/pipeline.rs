@@ -20,9 +20,9 @@ use crate::event::{Event, Hop, Reporter, Unit};
 use crate::layers::{self, Cut};
 use crate::native::{self, Facted};
 use crate::parts::{Owner, Part, Settled, Strictness, settle};
-use crate::project::Project;
 use crate::project::ignore::Purpose;
 use crate::project::sources::{LeftOut, Sources};
+use crate::project::{Project, Shape};
 use crate::request::{Built, BuiltLayer, Entry, Request};
 use crate::settings::{LayerPolicy, Origin, Packing};
 use crate::system::{self, Package};
@@ -145,10 +145,13 @@ impl Foreman<'_> {
         let project = self.hop(Hop::Project, Unit::Pieces, |_| {
             let target = target.to_string();
             let asked = lock::asked(&self.request.settings, &target);
-            Project::read(&self.request.project, &asked).map_err(BuildError::Project)
+            let read = match &self.request.from {
+                Some(from) => Project::of_requirement(from, &self.request.project),
+                None => Project::read(&self.request.project, &asked),
+            };
+            read.map_err(BuildError::Project)
         })?;
-        let declared = project.pyproject.as_ref().and_then(|pyproject| pyproject.project.as_ref());
-        match declared.and_then(|declared| declared.requires_python.as_ref()) {
+        match &project.requires_python {
             Some(wanted) if !wanted.contains(&target.python.full()) => {
                 Err(BuildError::RequiresPython { wanted: wanted.clone(), target: *target })
             }
@@ -176,7 +179,7 @@ impl Foreman<'_> {
             target: &base.target,
             project,
             ignore: &settings.ignore,
-            epoch: epoch::of_project(&self.request.host, &project.root),
+            epoch: epoch::of_project(&self.request.host, project),
         };
         let for_backend = || find_uv().map_err(backend::BackendError::Uv);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
@@ -222,7 +225,7 @@ impl Foreman<'_> {
             let outside = (&self.client, self.store, meter);
             wheels::install_all(outside, &wheels, &base.target, &base.venv).map_err(BuildError::Wheels)
         })?;
-        let epoch = epoch::of_project(&self.request.host, &project.root);
+        let epoch = epoch::of_project(&self.request.host, project);
         let mut later = vec![Part {
             owner: Owner::Minke { name: "the virtual environment".to_owned() },
             tree: base.venv.skeleton(self.store)?,
@@ -239,7 +242,9 @@ impl Foreman<'_> {
                     (Owner::Distribution { name, version, wheel_size: wheel.size }, Epoch::FIXED)
                 }
             };
-            if wheel.part == Belongs::Project {
+            let is_wanted =
+                matches!(&project.shape, Shape::Requirement(name) if *name == installed.name.to_string());
+            if wheel.part == Belongs::Project || is_wanted {
                 scripts = installed.console_scripts.iter().cloned().collect();
             }
             later.push(Part { owner, tree: installed.tree, epoch });
@@ -262,7 +267,16 @@ impl Foreman<'_> {
     }
 
     fn app(&self, project: &Project) -> Result<(Tree, BTreeMap<String, LeftOut>), BuildError> {
-        let purpose = if project.is_package() { Purpose::Build } else { Purpose::Application };
+        let purpose = match &project.shape {
+            Shape::Package => Purpose::Build,
+            Shape::Files => Purpose::Application,
+            Shape::Script(name) => {
+                let at = format!("{}/{name}", config::HOME).parse().map_err(BuildError::FileName)?;
+                let tree = Sources::extra(&project.root.join(name), &at, self.store);
+                return Ok((tree.map_err(BuildError::Sources)?, BTreeMap::new()));
+            }
+            Shape::Requirement(_) => return Ok((Tree::new(), BTreeMap::new())),
+        };
         let read = |error| BuildError::Sources(crate::project::sources::SourcesTreeError::Read(error));
         let sources = Sources::scan(&project.root, &self.ignored(project), purpose).map_err(read)?;
         let home: ImagePath = config::HOME.parse().expect("a path");
@@ -353,6 +367,7 @@ impl Foreman<'_> {
         let module = project.name().replace('-', "_");
         let clues = Clues {
             scripts: &gathered.scripts,
+            shape: &project.shape,
             procfile: project.procfile.as_deref(),
             app: &gathered.app,
             import_root: &gathered.import_root,

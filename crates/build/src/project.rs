@@ -5,6 +5,7 @@
 pub mod ignore;
 pub mod requirement_files;
 mod requirements;
+mod script;
 pub mod sources;
 mod workspace;
 
@@ -13,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use minke_python::{Pyproject, PyprojectError};
+use minke_python::{Pyproject, PyprojectError, VersionSpecifiers};
 
 use self::requirement_files::RequirementFiles;
 use crate::secrets;
@@ -34,6 +35,8 @@ pub struct Project {
     pub shape: Shape,
     /// Its `pyproject.toml`, if it has one.
     pub pyproject: Option<Pyproject>,
+    /// The Pythons that it is for.
+    pub requires_python: Option<VersionSpecifiers>,
     /// Where what it needs is written down.
     pub requirements: Requirements,
     /// The text of its Procfile, if it has one.
@@ -47,13 +50,17 @@ pub enum Shape {
     Package,
     /// Its files are copied.
     Files,
+    /// It is one file, of this name in its directory.
+    Script(String),
+    /// It is only a requirement, for the distribution of this name.
+    Requirement(String),
 }
 
 /// A project's directory cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    /// It isn't there or isn't a directory.
-    #[error("`{}` is not a directory", path.display())]
+    /// It isn't there, or is neither a directory nor a Python file.
+    #[error("`{}` is neither a directory nor a Python file", path.display())]
     NotADirectory {
         /// What was given.
         path: PathBuf,
@@ -75,7 +82,7 @@ pub enum ProjectError {
         export: &'static str,
     },
     /// The workspace has no such member.
-    #[error("`{}` has no workspace member `{package}`; it has {}", root.display(), known.join(", "))]
+    #[error("`{}` has no workspace member `{package}`; {}", root.display(), having(known))]
     NoMember {
         /// The workspace.
         root: PathBuf,
@@ -108,6 +115,20 @@ pub enum ProjectError {
         /// Where and why.
         source: PyprojectError,
     },
+    /// A script's block of metadata isn't right.
+    #[error("the `# /// script` block of `{}` is not right", path.display())]
+    Block {
+        /// The script.
+        path: PathBuf,
+        /// Where in the block, and why.
+        source: toml::de::Error,
+    },
+    /// What was asked for is no requirement.
+    #[error("`{text}` is no requirement such as `ipython>=9`")]
+    Requirement {
+        /// What was given, without secrets.
+        text: String,
+    },
     /// The settings in it aren't right.
     #[error("cannot read the settings")]
     Settings(#[source] SettingsError),
@@ -119,6 +140,16 @@ pub enum ProjectError {
 /// [`ProjectError`] names the file.
 pub fn wishes(root: &Path) -> Result<Vec<(Origin, Wishes)>, ProjectError> {
     let mut places = Vec::new();
+    if root.is_file() {
+        let block = optional(root)?.as_deref().and_then(script::block).unwrap_or_default();
+        let wishes = Wishes::from_pyproject(root, &block).map_err(ProjectError::Settings)?;
+        let name = PathBuf::from(root.file_name().unwrap_or_default());
+        return Ok(wishes.map(|wishes| (Origin::File(name), wishes)).into_iter().collect());
+    }
+    // Said here, since this is read first: nothing is fetched for a project that isn't there.
+    if !root.is_dir() {
+        return Err(ProjectError::NotADirectory { path: root.to_owned() });
+    }
     for (name, is_ours) in [("pyproject.toml", false), ("minke.toml", true)] {
         let path = root.join(name);
         let Some(text) = optional(&path)? else { continue };
@@ -158,11 +189,22 @@ pub fn texts_without_secrets(root: &Path) -> BTreeMap<String, String> {
 }
 
 impl Project {
-    /// Reads a directory as a project.
+    /// Takes a requirement for a project that has nothing else; its relative paths begin at `root`.
+    ///
+    /// # Errors
+    /// [`ProjectError::Requirement`].
+    pub fn of_requirement(text: &str, root: &Path) -> Result<Self, ProjectError> {
+        script::requirement(text, root)
+    }
+
+    /// Reads a directory, or a script, as a project.
     ///
     /// # Errors
     /// [`ProjectError`] names the file.
     pub fn read(root: &Path, asked: &Asked<'_>) -> Result<Self, ProjectError> {
+        if root.is_file() && root.extension().is_some_and(|extension| extension == "py") {
+            return script::script(root, asked);
+        }
         if !root.is_dir() {
             return Err(ProjectError::NotADirectory { path: root.to_owned() });
         }
@@ -181,8 +223,10 @@ impl Project {
         let is_package = by_setup || pyproject.as_ref().is_some_and(Pyproject::is_package);
         let shape = if is_package { Shape::Package } else { Shape::Files };
         let procfile = optional(&root.join("Procfile"))?;
+        let declared = pyproject.as_ref().and_then(|pyproject| pyproject.project.as_ref());
+        let requires_python = declared.and_then(|declared| declared.requires_python.clone());
         let lock_root = if requirements == Requirements::UvLock { lock_root } else { root.clone() };
-        Ok(Self { root, lock_root, member, shape, pyproject, requirements, procfile })
+        Ok(Self { root, lock_root, member, shape, pyproject, requires_python, requirements, procfile })
     }
 
     /// Tells whether the project is built into a wheel, rather than copied.
@@ -202,7 +246,13 @@ impl Project {
     /// Returns what the project is called: by its metadata, else by its directory.
     pub fn name(&self) -> String {
         let declared = self.pyproject.as_ref().and_then(|pyproject| pyproject.project.as_ref());
-        declared.map_or_else(|| directory_name(&self.root), |project| project.name.to_string())
+        match &self.shape {
+            Shape::Script(name) => as_name(script::stem(name)),
+            Shape::Requirement(name) => name.clone(),
+            Shape::Package | Shape::Files => {
+                declared.map_or_else(|| directory_name(&self.root), |project| project.name.to_string())
+            }
+        }
     }
 }
 
@@ -245,10 +295,22 @@ impl Place {
     }
 }
 
+fn having(members: &[String]) -> String {
+    match members {
+        [] => "it has none".to_owned(),
+        members => format!("it has {}", members.join(", ")),
+    }
+}
+
 /// A directory's name as an image may be called.
 fn directory_name(root: &Path) -> String {
     let absolute = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-    let name = absolute.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    as_name(&absolute.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Makes an image's name of a file's.
+fn as_name(name: &str) -> String {
+    let name = name.to_lowercase();
     let words: Vec<_> =
         name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     if words.is_empty() { "app".to_owned() } else { words.join("-") }

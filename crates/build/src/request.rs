@@ -14,8 +14,10 @@ use crate::settings::Settings;
 /// An image to build.
 #[derive(Clone)]
 pub struct Request {
-    /// The project's directory.
+    /// The project's directory, or a script; where relative paths begin, if there is no project.
     pub project: PathBuf,
+    /// A requirement to build instead of a project.
+    pub from: Option<String>,
     /// What the user wants, files, environment and arguments together.
     pub settings: Settings,
     /// Whether locks may be written.

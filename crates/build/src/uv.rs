@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use minke_cas::{Digest, Meter, Ownership, Source, SourceUrl, SourceUrlError, Store, StoreError};
 use minke_exec::{PipError, Uv, pip_download};
 use minke_net::{Client, FetchError, UnpinnedOptions};
-use minke_python::{Provenance, PythonVersion, Venv, WheelError, WheelFile, WheelFileName};
+use minke_python::{Installed, Provenance, PythonVersion, Venv, WheelError, WheelFile, WheelFileName};
 
 use crate::event::Reporter;
 use crate::outside;
@@ -132,10 +132,11 @@ fn cached(client: &Client, store: &Store, host: &Host, reporter: &Reporter) -> R
         interpreter: "/python".parse().expect("a path"),
     };
     let name: WheelFileName = file.parse().expect("a pinned wheel's name is one");
-    let wheel = store.open_blob(&digest)?;
-    let provenance = Provenance { direct_url: None, request: minke_python::Request::Dependency };
-    let wheel = WheelFile { reader: wheel, name, digest };
-    let installed = minke_python::install(store, wheel, &venv, &provenance).map_err(FindUvError::Unpack)?;
+    let installed: Installed = store.memo("uv-1", &digest, || {
+        let provenance = Provenance { direct_url: None, request: minke_python::Request::Dependency };
+        let wheel = WheelFile { reader: store.open_blob(&digest)?, name, digest };
+        minke_python::install(store, wheel, &venv, &provenance).map_err(FindUvError::Unpack)
+    })?;
     let room = store.room(&installed.tree, Ownership::Caller)?;
     Ok(room.join("uv/bin/uv"))
 }

@@ -46,13 +46,14 @@ fn build(
     around: &Surroundings,
 ) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let BuildTask { project, wishes, locks, tag, outputs } = task;
+    let BuildTask { project, from, wishes, locks, tag, outputs } = task;
     let (reporter, showing) = screen.show();
     signals::watch(store.clone(), showing.curtain())?;
-    let built = foreman::wishes(&project).map_err(Failure::Project).and_then(|in_files| {
+    let in_files = if from.is_some() { Ok(Vec::new()) } else { foreman::wishes(&project) };
+    let built = in_files.map_err(Failure::Project).and_then(|in_files| {
         let settings = Settings::of(in_files.into_iter().chain(wishes));
         let host = around.host.clone();
-        let request = Request { project, settings, locks, tag, outputs, host };
+        let request = Request { project, from, settings, locks, tag, outputs, host };
         Ok(foreman::build(&request, store, &reporter)?)
     });
     showing.end(reporter);

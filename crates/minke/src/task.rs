@@ -53,6 +53,8 @@ pub(crate) enum Task {
 pub(crate) struct BuildTask {
     /// The project's directory, absolute.
     pub(crate) project: PathBuf,
+    /// A requirement to build instead of a project.
+    pub(crate) from: Option<String>,
     /// What environment and arguments wish, in the order in which they come over the files.
     pub(crate) wishes: Vec<(Origin, Wishes)>,
     /// Whether locks may be written.
@@ -158,7 +160,7 @@ impl Meant {
 type Said = Vec<(&'static str, Wishes)>;
 
 fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
-    let BuildArguments { project, verbose: _, image, python, system, container } = arguments;
+    let BuildArguments { project, from, verbose: _, image, python, system, container } = arguments;
     let tag = image.tag.as_ref().map(Reference::tagged);
     let load = image.load.then(|| format!("docker-daemon:{}", tag.as_deref().unwrap_or_default()));
     let outputs = image.output.iter().cloned().chain(load).collect();
@@ -172,7 +174,7 @@ fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildT
     let said = said.into_iter().flatten().filter(|(_, wishes)| *wishes != Wishes::default());
     let mut wishes = around.wishes()?;
     wishes.extend(said.map(|(name, wishes)| (Origin::Argument(name), wishes)));
-    Ok(BuildTask { project: around.absolute(&project), wishes, locks, tag, outputs })
+    Ok(BuildTask { project: around.absolute(&project), from, wishes, locks, tag, outputs })
 }
 
 // Arguments are taken apart by name and without `..`, so that one that is forgotten doesn't compile.

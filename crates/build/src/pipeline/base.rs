@@ -61,11 +61,13 @@ impl Foreman<'_> {
 
     pub(super) fn base(&self) -> Result<Base, BuildError> {
         let platform = self.platform();
-        let debian = self.hop(Hop::Plan, Unit::Pieces, |_| {
+        let plan = || {
             let wishes = (&self.request.settings, &self.request.host);
-            Debian::open(&self.client, wishes, platform.debian(), self.reporter).map_err(BuildError::Debian)
-        })?;
-        let facts = debian.facts(&self.client, self.store).map_err(BuildError::Debian)?;
+            let debian = Debian::open(&self.client, wishes, platform.debian(), self.reporter)?;
+            let facts = debian.facts(&self.client, self.store)?;
+            Ok((debian, facts))
+        };
+        let (debian, facts) = self.hop(Hop::Plan, Unit::Pieces, |_| plan().map_err(BuildError::Debian))?;
         let target = target(&facts, platform)?;
         self.check_python(&facts, &target)?;
         let Assembled { picks, parts, tree } = self.assemble(&debian, &target)?;

@@ -8,6 +8,7 @@ use minke_python::Pyproject;
 use toml_edit::DocumentMut;
 
 use super::requirement_files::{Hashes, RequirementFiles};
+use super::script::block;
 use super::{ProjectError, optional};
 use crate::{pylock, secrets};
 
@@ -201,6 +202,9 @@ impl Unresolved {
                     .texts()
                     .map(|(_, text)| text.to_owned())
                     .collect()
+            }
+            Source::File if self.name.ends_with(".py") => {
+                optional(&root.join(&self.name))?.iter().filter_map(|text| block(text)).collect()
             }
             Source::File => optional(&root.join(&self.name))?.iter().map(|text| essence(text)).collect(),
         });

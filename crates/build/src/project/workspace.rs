@@ -93,7 +93,7 @@ fn below(place: &Path, depth: usize) -> Vec<PathBuf> {
     let deeper = if depth == 0 { Vec::new() } else { directories(place) };
     let visible = deeper
         .into_iter()
-        .filter(|place| !place.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.'));
+        .filter(|place| place.file_name().is_none_or(|name| name.as_encoded_bytes()[0] != b'.'));
     let mut found: Vec<_> = visible.flat_map(|place| below(&place, depth - 1)).collect();
     found.insert(0, place.to_owned());
     found

@@ -1,6 +1,5 @@
 //! What to do about the foreman's errors.
 
-use minke_build::{BuildError, LayerError};
 use minke_build::backend::BackendError;
 use minke_build::bytecode::BytecodeError;
 use minke_build::debian::DebianError;
@@ -17,6 +16,7 @@ use minke_build::settings::SettingsError;
 use minke_build::system::SystemError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
+use minke_build::{BuildError, LayerError};
 
 use super::causes::{self, AGAIN};
 use super::{Advice, Exit, store};
@@ -31,6 +31,7 @@ pub(super) fn build(error: &BuildError) -> Advice {
             Exit::Usage.help("see the variables HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE")
         }
         BuildError::Project(error) => project(error),
+        BuildError::FileName(_) => Exit::Project.help("give it another name"),
         BuildError::Sources(error) => sources_tree(error),
         BuildError::PythonVersion { .. } => Exit::Project.help("say it as in `python = \"3.13\"`"),
         BuildError::WrongPython { has, .. } => Exit::Project
@@ -72,7 +73,12 @@ pub(super) fn project(error: &ProjectError) -> Advice {
         ProjectError::Foreign { export, .. } => {
             Exit::Project.help(format!("write what minke reads with `{export}`"))
         }
-        ProjectError::Io { .. } | ProjectError::Pyproject { .. } => Exit::Project.silent(),
+        ProjectError::Requirement { .. } => {
+            Exit::Usage.help("say it as in `--from 'ipython>=9'`, or name a wheel's file")
+        }
+        ProjectError::Io { .. } | ProjectError::Pyproject { .. } | ProjectError::Block { .. } => {
+            Exit::Project.silent()
+        }
         ProjectError::Settings(SettingsError::Syntax { .. } | SettingsError::Unknown { .. }) => {
             Exit::Project.silent()
         }
@@ -95,7 +101,9 @@ pub(super) fn images(error: &ImagesError) -> Advice {
 fn layer(error: &LayerError) -> Advice {
     match error {
         LayerError::Store(error) => store(error),
-        LayerError::Content { .. } | LayerError::Size { .. } => Exit::Project.help("see that the disk isn't broken"),
+        LayerError::Content { .. } | LayerError::Size { .. } => {
+            Exit::Project.help("see that the disk isn't broken")
+        }
         LayerError::Target { .. } | LayerError::Whiteout { .. } => {
             Exit::Project.help("no image can hold it: leave it out, with `ignore` where it is the project's")
         }

@@ -22,13 +22,18 @@ use crate::foreman::Reference;
 Examples:
   minke build
   minke build ~/src/shop -t shop:1.4 --load
+  minke build report.py
+  minke build --from 'ipython>=9' -t ipython
   minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
   minke build --platform linux/arm64 -t shop:arm64 -o oci:layout:arm64
   minke build --locked --python 3.13 --compression zstd -o oci:layout:latest")]
 pub(crate) struct BuildArguments {
-    /// The project's directory
+    /// The project's directory, or a script with inline metadata
     #[arg(default_value = ".")]
     pub(crate) project: PathBuf,
+    /// Build what a requirement asks for, instead of a project
+    #[arg(long, value_name = "REQUIREMENT", conflicts_with = "project")]
+    pub(crate) from: Option<String>,
     /// Say more: one line for each step that is done
     #[arg(short, long)]
     pub(crate) verbose: bool,

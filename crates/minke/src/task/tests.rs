@@ -11,6 +11,7 @@ use crate::settings::tests::surroundings;
 /// For each argument, by command: a command line with it, and one that differs in nothing but it.
 const CASES: &[(&str, &str, &str)] = &[
     ("build project", "build shop", "build"),
+    ("build from", "build --from ipython", "build"),
     ("build verbose", "build -v", "build"),
     ("build tag", "build -t shop:1", "build"),
     ("build output", "build -o oci:x", "build"),
@@ -74,9 +75,9 @@ fn shown(line: &str) -> String {
     };
     let task = match task {
         Task::Build(task) => {
-            let BuildTask { project, wishes, locks, tag, outputs } = *task;
+            let BuildTask { project, from, wishes, locks, tag, outputs } = *task;
             let settings = Settings::of(wishes);
-            format!("{project:?} {settings:?} {locks:?} {tag:?} {outputs:?}")
+            format!("{project:?} {from:?} {settings:?} {locks:?} {tag:?} {outputs:?}")
         }
         Task::Run(request) => {
             let RunRequest { image, args, entrypoint, env, binds, root_access, .. } = *request.clone();
