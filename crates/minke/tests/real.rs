@@ -5,6 +5,8 @@
 
 #[path = "real/peers.rs"]
 mod peers;
+#[path = "real/platforms.rs"]
+mod platforms;
 #[path = "real/scanner.rs"]
 mod scanner;
 #[path = "real/world.rs"]
