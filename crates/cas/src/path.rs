@@ -166,7 +166,10 @@ impl PartialOrd for ImagePath {
 
 impl Ord for ImagePath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.components().cmp(other.components())
+        // As the components' order, without taking them apart: a slash is below all that a name can hold.
+        let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
+        let differing = self.0.bytes().zip(other.0.bytes()).find(|(one, other)| one != other);
+        differing.map_or_else(|| self.0.len().cmp(&other.0.len()), |(one, other)| rank(one).cmp(&rank(other)))
     }
 }
 
@@ -227,6 +230,18 @@ mod tests {
         paths.sort();
         let sorted: Vec<_> = paths.iter().map(ImagePath::as_str).collect();
         assert_eq!(sorted, ["/a", "/a/b", "/a.b"]);
+    }
+
+    #[test]
+    fn paths_compare_as_their_components_do() {
+        let texts = [
+            "/", "/a", "/a/b", "/a/b/c", "/a!", "/a!/b", "/a.b", "/aa", "/b", "/b/\u{1}", "/\u{1}", "/ä/b",
+            "/ä",
+        ];
+        let paths = texts.map(|text| text.parse::<ImagePath>().unwrap());
+        for (one, other) in paths.iter().flat_map(|one| paths.iter().map(move |other| (one, other))) {
+            assert_eq!(one.cmp(other), one.components().cmp(other.components()), "{one} {other}");
+        }
     }
 
     #[test]

@@ -300,16 +300,14 @@ impl Tree {
 
     /// Looks an entry up without following symlinks; none for the root itself.
     pub fn get(&self, path: &ImagePath) -> Option<&Entry> {
-        let parent = self.directory(&path.parent()?)?;
-        parent.entry(path.name()?)
+        let mut above = path.components();
+        let name = above.next_back()?;
+        below(&self.root, above)?.entry(name)
     }
 
     /// Looks a directory up without following symlinks; the root is one.
     pub fn directory(&self, path: &ImagePath) -> Option<&Arc<Directory>> {
-        path.components().try_fold(&self.root, |directory, component| match directory.entry(component)? {
-            Entry::Directory(below) => Some(below),
-            Entry::File(_) | Entry::Symlink(_) => None,
-        })
+        below(&self.root, path.components())
     }
 
     /// Follows symlinks, as a process whose root is this tree would, and returns where the path ends.
@@ -457,6 +455,17 @@ impl Tree {
         let count = path.components().count().saturating_sub(1);
         descend(&mut self.root, path, path.components().take(count))
     }
+}
+
+/// Walks down without following symlinks.
+fn below<'tree, 'path>(
+    root: &'tree Arc<Directory>,
+    mut components: impl Iterator<Item = &'path str>,
+) -> Option<&'tree Arc<Directory>> {
+    components.try_fold(root, |directory, component| match directory.entry(component)? {
+        Entry::Directory(below) => Some(below),
+        Entry::File(_) | Entry::Symlink(_) => None,
+    })
 }
 
 /// Walks down and makes what is missing.
