@@ -474,15 +474,20 @@ fn descend<'tree, 'path>(
     path: &ImagePath,
     components: impl Iterator<Item = &'path str>,
 ) -> Result<&'tree mut Directory, TreeError> {
-    let mut at = ImagePath::root();
     let mut directory = Arc::make_mut(root);
-    for component in components {
-        let name: Name = component.parse().expect("a path's component is a name");
-        at = at.join(&name);
-        match directory.edit().entry(name).or_insert_with(Entry::directory) {
-            Entry::Directory(below) => directory = Arc::make_mut(below),
-            Entry::File(_) | Entry::Symlink(_) => {
-                return Err(TreeError::NotADirectory { path: path.clone(), ancestor: at });
+    for (depth, component) in components.enumerate() {
+        let entries = directory.edit();
+        // Most are there, and looking needs no name of its own.
+        if !entries.contains_key(component) {
+            let name = component.parse().expect("a path's component is a name");
+            entries.insert(name, Entry::directory());
+        }
+        match entries.get_mut(component) {
+            Some(Entry::Directory(below)) => directory = Arc::make_mut(below),
+            _ => {
+                let above = path.components().take(depth + 1).map(|component| format!("/{component}"));
+                let ancestor = above.collect::<String>().parse().expect("it is a path's beginning");
+                return Err(TreeError::NotADirectory { path: path.clone(), ancestor });
             }
         }
     }
