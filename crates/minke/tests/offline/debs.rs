@@ -1,0 +1,69 @@
+//! The packages of the town's archive besides this machine's own: a few odd ones, and one package for each thing that a hostile package may try.
+
+use minke_testkit::{Compression, Deb, DebFault, TarEntry, TarKind};
+
+/// A small package that is like any other.
+pub(crate) const TOOL: &str = "toy-tool";
+
+/// Where its file lies on the archive's server.
+pub(crate) const TOOL_PATH: &str = "/debian/pool/main/t/toy-tool/toy-tool_1_amd64.deb";
+
+/// What hostile packages try; each is a package `evil-NAME`.
+pub(crate) const HOSTILE: [&str; 16] = [
+    "above-the-root",
+    "block-device",
+    "bomb",
+    "character-device",
+    "cut-short",
+    "duplicate",
+    "fifo",
+    "file-over-directory",
+    "hard-link-out",
+    "link-out",
+    "no-ar",
+    "no-control",
+    "no-data",
+    "not-compressed",
+    "overstated",
+    "through-a-link",
+];
+
+/// All of them.
+pub(crate) fn all() -> Vec<Deb> {
+    let tool = Deb::new(TOOL, "1").file("/usr/share/toy-tool/data", "a tool");
+    let scripted = Deb::new("toy-scripted", "1")
+        .file("/usr/share/toy-scripted/data", "x")
+        .control_file("postinst", "#!/bin/sh\nmake-it-so\n");
+    let absolute = Deb::new("toy-absolute", "1").raw_tar_entry(TarEntry::file("/etc/toy-absolute", "x"));
+    HOSTILE.iter().map(|name| hostile(name)).chain([tool, scripted, absolute]).collect()
+}
+
+fn hostile(name: &str) -> Deb {
+    let deb = Deb::new(&format!("evil-{name}"), "1").compression(Compression::Gz);
+    let fine = || deb.clone().file("/usr/share/evil/data", "x");
+    let raw = |entry: TarEntry| fine().raw_tar_entry(entry);
+    let device = |kind| raw(TarEntry::new("./usr/share/evil/device", kind, 0o666));
+    match name {
+        "above-the-root" => raw(TarEntry::file("./usr/../../etc/passwd", "x")),
+        "block-device" => device(TarKind::BlockDevice(8, 0)),
+        // 80 MiB of zeros, which the control record doesn't mention.
+        "bomb" => fine()
+            .field("Installed-Size", "1")
+            .raw_tar_entry(TarEntry::file("./usr/share/evil/zeros", vec![0; 80 << 20])),
+        "character-device" => device(TarKind::CharDevice(1, 1)),
+        "cut-short" => fine().fault(DebFault::TruncatedData(20)),
+        "duplicate" => raw(TarEntry::file("./usr/share/evil/data", "y")),
+        "fifo" => device(TarKind::Fifo),
+        "file-over-directory" => raw(TarEntry::file("./usr/share/evil", "x")),
+        "hard-link-out" => raw(TarEntry::hardlink("./usr/share/evil/passwd", "../../../etc/passwd")),
+        "link-out" => raw(TarEntry::symlink("./usr/share/evil/etc", "../../../../etc")),
+        "no-ar" => fine().fault(DebFault::NotAr),
+        "no-control" => fine().fault(DebFault::NoControl),
+        "no-data" => fine().fault(DebFault::NoData),
+        "not-compressed" => fine().fault(DebFault::NotCompressed),
+        "overstated" => fine().fault(DebFault::OverstatedData(1000)),
+        "through-a-link" => raw(TarEntry::symlink("./usr/share/evil/etc", "/etc"))
+            .raw_tar_entry(TarEntry::file("./usr/share/evil/etc/passwd", "x")),
+        other => unreachable!("`{other}` is no kind of hostility"),
+    }
+}

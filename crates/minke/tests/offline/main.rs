@@ -1,0 +1,18 @@
+//! `minke` from outside, from a project's directory to a container that runs, without a network.
+//!
+//! The toy town supplies the world: a signed archive of this machine's own Debian packages and an index of made
+//! wheels, both on the loopback ([`town`]). The binary gets an environment that was made from nothing. Where this
+//! machine isn't a Debian 12 with its own Python, the tests say so and are skipped.
+
+mod debs;
+mod economy;
+mod image;
+mod interrupted;
+mod outputs;
+mod plain;
+mod private;
+mod refusals;
+mod reproducible;
+mod running;
+mod surroundings;
+mod town;

@@ -1,0 +1,424 @@
+//! What a project, its settings or the command line may have wrong.
+
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+
+use insta::assert_snapshot;
+
+use crate::town::Town;
+
+/// Asserts that nothing was asked of anyone: what is wrong can be known before any work.
+fn assert_no_work(town: &Town) {
+    assert_eq!(town.archive.counts().len() + town.index.counts().len(), 0, "{:?}", town.archive.counts());
+}
+
+#[test]
+fn a_directory_that_is_no_project() {
+    let Some(town) = Town::with(&[]) else { return };
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shop` is neither a directory nor a Python file
+      help: name the project's directory
+    ");
+    assert_no_work(&town);
+    town.write("shop/README.md", "nothing here");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shop` has no pyproject.toml, no requirements.txt and no Python file
+      help: name the directory of a Python project: `minke build PROJECT`
+    ");
+    town.write("file", "");
+    assert_snapshot!(town.minke(&["build", "file"]).seen(), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/file` is neither a directory nor a Python file
+      help: name the project's directory
+    ");
+}
+
+#[test]
+fn a_project_of_a_tool_with_a_lock_of_its_own() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.write("shop/main.py", "");
+    town.write("shop/poetry.lock", "");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shop/poetry.lock` is of Poetry, which has its own format
+      help: write what minke reads with `poetry export -f requirements.txt -o requirements.txt`
+    ");
+}
+
+#[test]
+fn a_pyproject_that_is_not_toml() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.write("shop/pyproject.toml", "[project]\nname = \"shop\"\nversion = 1.0.0\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/pyproject.toml is not right
+      because: TOML parse error at line 3, column 14
+                 |
+               3 | version = 1.0.0
+                 |              ^^
+               invalid float, expected nothing
+    ");
+    town.write("shop/pyproject.toml", "[project]\nname = \"shop\"\n[project\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/pyproject.toml is not right
+      because: TOML parse error at line 3, column 9
+                 |
+               3 | [project
+                 |         ^
+               unclosed table, expected `]`
+    ");
+    assert_no_work(&town);
+}
+
+#[test]
+fn a_pyproject_that_breaks_the_standard() {
+    let Some(town) = Town::with(&[]) else { return };
+    let project = |text: &str| {
+        town.write("shop/pyproject.toml", format!("[project]\nname = \"shop\"\nversion = \"1\"\n{text}\n"))
+    };
+    project("dependencies = [\"flask >= 2\", \"not a requirement !!\"]");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shop/pyproject.toml` is not right
+      because: line 4, column 31: `not a requirement !!` is not a requirement: what follows the name is no version range
+    ");
+    project("requires-python = \"later than 3\"");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shop/pyproject.toml` is not right
+      because: line 4, column 19: `later than 3` is not a version range such as `>=3.11`
+    ");
+    town.write("shop/pyproject.toml", "[project]\nname = \"a shop\"\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shop/pyproject.toml` is not right
+      because: line 2, column 8: `a shop` is not a name: letters, digits, `-`, `_` and `.`, with a letter or digit at both ends
+    ");
+}
+
+#[test]
+fn settings_that_nobody_knows() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.write("shop/main.py", "");
+    town.write("shop/pyproject.toml", "[tool.minke]\nentry-point = \"main\"\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/pyproject.toml has an unknown key
+      because: `entry-point`; did you mean `entrypoint`?
+    ");
+    town.write("shop/pyproject.toml", "[tool.minke.debian]\nmiror = \"http://host.test\"\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/pyproject.toml has an unknown key
+      because: `debian.miror`; did you mean `debian.mirror`?
+    ");
+    town.write("shop/pyproject.toml", "");
+    town.write("shop/minke.toml", "[tool.minke]\nbase = \"trixie\"\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/minke.toml has an unknown key
+      because: `tool`
+    ");
+    assert_no_work(&town);
+}
+
+#[test]
+fn settings_with_wrong_values() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.write("shop/main.py", "");
+    let set = |text: &str| town.write("shop/minke.toml", text);
+    set("ports = [80000]\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/minke.toml is not right
+      because: TOML parse error at line 1, column 9
+                 |
+               1 | ports = [80000]
+                 |         ^^^^^^^
+               data did not match any variant of untagged enum PortText
+    ");
+    set("env = [\"A=1\"]\n");
+    assert_snapshot!(town.refuses(&[]), @r#"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/minke.toml is not right
+      because: TOML parse error at line 1, column 7
+                 |
+               1 | env = ["A=1"]
+                 |       ^^^^^^^
+               invalid type: sequence, expected a map
+    "#);
+    set("workdir = \"relative\"\n");
+    assert_snapshot!(town.refuses(&[]), @r#"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/minke.toml is not right
+      because: TOML parse error at line 1, column 11
+                 |
+               1 | workdir = "relative"
+                 |           ^^^^^^^^^^
+               `relative` is not an absolute path
+    "#);
+    set("cmd = \"echo 'never closed\"\n");
+    assert_snapshot!(town.refuses(&[]), @r#"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/minke.toml is not right
+      because: TOML parse error at line 1, column 7
+                 |
+               1 | cmd = "echo 'never closed"
+                 |       ^^^^^^^^^^^^^^^^^^^^
+               `echo 'never closed` has a quote that never ends
+    "#);
+    set("compression = \"brotli\"\n");
+    assert_snapshot!(town.refuses(&[]), @r#"
+    status: 1
+    stderr: error: cannot read the project
+      because: cannot read the settings
+      because: TOWN/shop/minke.toml is not right
+      because: TOML parse error at line 1, column 15
+                 |
+               1 | compression = "brotli"
+                 |               ^^^^^^^^
+               unknown variant `brotli`, expected one of `gzip`, `zstd`, `none`
+    "#);
+    assert_no_work(&town);
+}
+
+#[test]
+fn a_python_that_the_suite_has_not() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.write(
+        "shop/pyproject.toml",
+        "[project]\nname = \"shop\"\nversion = \"1\"\nrequires-python = \">=3.13\"\n",
+    );
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: the project's `requires-python` is `>=3.13`, and the image would have Python 3.11.2 on x86_64 with glibc 2.36
+      help: choose a suite whose Python it allows with `base`, or widen `requires-python`
+    ");
+    assert_snapshot!(town.refuses(&["--python", "3.12"]), @r"
+    status: 1
+    stderr: error: `python` was set by --python to 3.12, and Debian bookworm has 3.11.2
+      help: build for Python 3.11.2, or choose a suite that has yours with `base`
+    ");
+    assert_snapshot!(town.refuses(&["--python", "three"]), @r#"
+    status: 1
+    stderr: error: `python` was set by --python to something that is no version
+      because: `three` is not a Python version such as `3.13` or `3.13.5`
+      help: say it as in `python = "3.13"`
+    "#);
+}
+
+#[test]
+fn locks_that_cannot_be_used() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.write("shop/main.py", "");
+    let lock = |text: &str| town.write("shop/pylock.toml", text);
+    lock("lock-version = \"1.0\"\ncreated-by = \"x\"\npackages = [\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: cannot use what uv resolved
+      because: uv wrote a lock that cannot be read
+      because: TOML parse error at line 3, column 13
+                 |
+               3 | packages = [
+                 |             ^
+               unclosed array, expected `]`
+      help: use another version of uv
+    ");
+    lock("lock-version = \"2.0\"\ncreated-by = \"x\"\npackages = []\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: `pylock.toml` is not right
+      because: its `lock-version` is `2.0`; only 1.x is known
+      help: make it anew: remove it, and build without `--locked`
+    ");
+    lock("lock-version = \"1.0\"\ncreated-by = \"x\"\nrequires-python = \">=3.13\"\npackages = []\n");
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: nothing in the lock can be installed for this image
+      because: the lock is for Python >=3.13, not Python 3.11.2 on x86_64 with glibc 2.36
+    ");
+    lock(
+        "lock-version = \"1.0\"\ncreated-by = \"x\"\n[[packages]]\nname = \"toy\"\nversion = \"1\"\n\
+          wheels = [{ name = \"toy-1-py3-none-any.whl\", url = \"http://host.test/toy-1-py3-none-any.whl\", hashes = { md5 = \"0\" } }]\n",
+    );
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: nothing in the lock can be installed for this image
+      because: `toy-1-py3-none-any.whl` has no sha256 in the lock, only: md5
+    ");
+    lock(
+        "lock-version = \"1.0\"\ncreated-by = \"x\"\n[[packages]]\nname = \"toy\"\nversion = \"1\"\n\
+          wheels = [{ name = \"toy-1-py3-none-any.whl\", path = \"../no/toy-1-py3-none-any.whl\", hashes = { sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" } }]\n",
+    );
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot install what the project needs
+      because: cannot read the wheel `TOWN/shop/../no/toy-1-py3-none-any.whl`
+      because: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn requirements_without_a_lock_or_uv() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.write("shop/main.py", "");
+    town.write("shop/requirements.txt", "toy\n");
+    assert_snapshot!(town.refuses(&["--locked"]), @r"
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: there is no `pylock.toml`, and `--locked` forbids to make one
+      help: build once without `--locked`, and keep `pylock.toml`
+    ");
+    // The environment has no PATH: there is no uv, and no Python that could fetch it.
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: cannot resolve without uv
+      because: there is no uv on `PATH`, and neither a setting nor pip says where to get it
+      help: install uv and put it on PATH, or set UV_DEFAULT_INDEX
+    ");
+}
+
+#[test]
+fn files_that_cannot_be_taken() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.project("shop", &[]);
+    symlink("/etc/passwd", town.path("shop/absolute")).unwrap();
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot take the project's files
+      because: `TOWN/shop/absolute` is a symlink to `/etc/passwd`, which is not in the project
+      help: remove it, or name it in .dockerignore or with `--ignore`
+    ");
+    std::fs::remove_file(town.path("shop/absolute")).unwrap();
+    symlink("../../secret", town.path("shop/up")).unwrap();
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot take the project's files
+      because: `TOWN/shop/up` is a symlink to `../../secret`, which is not in the project
+      help: remove it, or name it in .dockerignore or with `--ignore`
+    ");
+    std::fs::remove_file(town.path("shop/up")).unwrap();
+    let _socket = UnixListener::bind(town.path("shop/socket")).unwrap();
+    assert_snapshot!(town.refuses(&[]), @r"
+    status: 1
+    stderr: error: cannot take the project's files
+      because: `TOWN/shop/socket` is neither a file, a directory nor a symlink
+      help: remove it, or name it in .dockerignore or with `--ignore`
+    ");
+    assert!(town.refuses(&["--ignore", "["]).contains("["), "a pattern");
+    assert_snapshot!(town.refuses(&["--ignore", "["]), @r"
+    status: 1
+    stderr: error: cannot take the project's files
+      because: cannot read the ignore rules
+      because: `[` in `tool.minke.ignore` is not a pattern that minke understands: unclosed character class; missing ']'
+      help: correct the pattern
+    ");
+    town.builds(&["shop", "--ignore", "socket"]);
+}
+
+#[test]
+fn packages_and_suites_that_are_not_there() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.project("shop", &[]);
+    assert_snapshot!(town.refuses(&["--system-package", "no-such-tool"]), @r"
+    status: 1
+    stderr: error: cannot plan the base image
+      because: cannot choose the base's packages
+      because: there is no package `no-such-tool`
+      help: see `system-packages`; the mirror may also be half updated
+    ");
+    assert_snapshot!(town.refuses(&["--system-package", "No Such Tool"]), @r"
+    status: 1
+    stderr: error: cannot plan the base image
+      because: `No Such Tool`, which was named in the settings, is not the name of a package
+      because: `No Such Tool` is not a package's name
+    ");
+    assert_snapshot!(town.refuses(&["--base", "sarge"]), @r"
+    status: 5
+    stderr: error: cannot plan the base image
+      because: cannot fetch the release file of sarge
+      because: there is nothing at http://archive.test/debian/dists/sarge/InRelease
+      help: the mirror has no such suite: choose another with `base`, or correct the mirror's address
+    ");
+    assert_snapshot!(town.refuses(&["--base", "../sarge"]), @r"
+    status: 1
+    stderr: error: cannot plan the base image
+      because: `../sarge`, which was named by --base, is not the name of a suite
+      because: `../sarge` is not a suite's name
+    ");
+}
+
+#[test]
+fn destinations_are_refused_before_any_work() {
+    let Some(town) = Town::with(&[]) else { return };
+    town.project("shop", &[]);
+    assert_snapshot!(town.refuses(&["-o", "ftp:host.test"]), @r"
+    status: 2
+    stderr: error: invalid value 'ftp:host.test' for '--output <TRANSPORT:PLACE>': `ftp:host.test` does not start with a known transport; oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG], docker-daemon:NAME:TAG are known
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(town.refuses(&["-o", "layout"]), @r"
+    status: 2
+    stderr: error: invalid value 'layout' for '--output <TRANSPORT:PLACE>': `layout` does not start with a known transport; oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG], docker-daemon:NAME:TAG are known
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(town.refuses(&["-o", "oci:"]), @r"
+    status: 2
+    stderr: error: invalid value 'oci:' for '--output <TRANSPORT:PLACE>': `oci:` says how but not where
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(town.refuses(&["-o", "docker-archive:shop.tar", "--compression", "zstd"]), @r"
+    status: 2
+    stderr: error: `docker-archive:shop.tar` cannot take layers that are compressed with zstd
+      help: choose `--compression gzip` for it
+    ");
+    assert_snapshot!(town.refuses(&["-t", "A Shop"]), @r"
+    status: 2
+    stderr: error: invalid value 'A Shop' for '--tag <NAME[:TAG]>': `A Shop` is not an image name: `A Shop` must be lower case
+
+    For more information, try '--help'.
+    ");
+    town.write("shop/minke.toml", "compression = \"zstd\"\n");
+    assert_snapshot!(town.refuses(&["-o", "docker-archive:shop.tar"]), @r"
+    status: 2
+    stderr: error: `docker-archive:shop.tar` cannot take layers that are compressed with zstd
+      help: choose `--compression gzip` for it
+    ");
+    assert_no_work(&town);
+}
