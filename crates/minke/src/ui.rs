@@ -94,7 +94,8 @@ impl Screen {
             && self.manner.verbosity != Verbosity::Quiet
             && io::stderr().is_terminal())
         .then(bars::screen);
-        let lines = Lines::new(self.manner.verbosity, self.stderr);
+        let width = io::stderr().is_terminal().then(|| width_of(&io::stderr()));
+        let lines = Lines::new(self.manner.verbosity, self.stderr, width);
         let mut show = match (self.manner.format, &bars) {
             (Format::Json, _) => Show::Json(JsonLines::new(self.manner.verbosity)),
             (Format::Text, Some(bars)) => Show::Bars(Bars::new(bars.clone(), lines)),
