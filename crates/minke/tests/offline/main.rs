@@ -11,6 +11,7 @@ mod interrupted;
 mod outputs;
 mod plain;
 mod private;
+mod projects;
 mod refusals;
 mod reproducible;
 mod running;
