@@ -314,6 +314,19 @@ impl Foreman<'_> {
         Ok(all)
     }
 
+    /// Returns the distribution packages that the settings ask for by name, and those of a shell.
+    fn wished_packages(&self) -> Result<BTreeSet<DebName>, BuildError> {
+        let settings = &self.request.settings;
+        let origin = Origin::File("the settings".into());
+        let named =
+            settings.system_packages.iter().map(|name| debian::named::<DebName>(name, &origin, "package"));
+        let mut wished = named.collect::<Result<BTreeSet<_>, _>>().map_err(BuildError::Debian)?;
+        if settings.shell.as_ref().is_some_and(|said| said.value) {
+            wished.extend(setup::shell_roots());
+        }
+        Ok(wished)
+    }
+
     /// Adds the distribution packages that the parts' ELF files and the settings ask for; returns the
     /// project's tree and all parts, the base's first.
     fn with_system(&self, base: &Base, later: Vec<Part>) -> Result<(Tree, Vec<Part>), BuildError> {
@@ -330,13 +343,7 @@ impl Foreman<'_> {
         for line in native::unmet_lines(&asked.unmet) {
             self.reporter.warn(line);
         }
-        let mut more = BTreeSet::new();
-        for name in &self.request.settings.system_packages {
-            more.insert(
-                debian::named::<DebName>(name, &Origin::File("the settings".into()), "package")
-                    .map_err(BuildError::Debian)?,
-            );
-        }
+        let mut more = self.wished_packages()?;
         more.extend(
             asked.packages.keys().map(|name| name.parse::<DebName>().expect("a table's package is a name")),
         );

@@ -11,6 +11,7 @@ pub use minke_exec::{Network, RootAccess, Terminal};
 
 use crate::error::BuildError;
 use crate::images;
+use crate::platform::Platform;
 use crate::request::Host;
 
 /// An image to run, and how.
@@ -75,6 +76,16 @@ pub enum RunStepError {
     /// The store failed.
     #[error("cannot read the image")]
     Store(#[from] StoreError),
+    /// It is for other machines, and didn't start.
+    #[error("`{image}` is for {platform}, and this machine runs no such programs")]
+    Foreign {
+        /// The image.
+        image: String,
+        /// What it is for.
+        platform: String,
+        /// What happened.
+        source: RunError,
+    },
     /// It didn't start, or could not be watched.
     #[error("`{image}` did not start")]
     Run {
@@ -92,7 +103,17 @@ pub enum RunStepError {
 pub fn run(request: &RunRequest, store: &Store) -> Result<u8, BuildError> {
     let image = images::find(store, &request.image).map_err(BuildError::Images)?;
     let container = container(request, store, &image).map_err(BuildError::Run)?;
-    let failed = |source| BuildError::Run(RunStepError::Run { image: request.image.clone(), source });
+    let failed = |source| {
+        let image_name = request.image.clone();
+        let platform = image.settings.platform.to_string();
+        let is_foreign = platform.parse().ok() != Platform::here();
+        BuildError::Run(match source {
+            RunError::NotExecutable { .. } if is_foreign => {
+                RunStepError::Foreign { image: image_name, platform, source }
+            }
+            _ => RunStepError::Run { image: image_name, source },
+        })
+    };
     container.run(store).map(|exit| exit.code()).map_err(failed)
 }
 

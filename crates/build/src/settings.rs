@@ -141,6 +141,8 @@ pub struct Wishes {
     pub stop_signal: Option<String>,
     /// How it is asked whether it is well.
     pub healthcheck: Option<Healthcheck>,
+    /// Whether the image has a shell: `/bin/sh`, which is dash, and the programs of coreutils.
+    pub shell: Option<bool>,
     /// Distribution packages to add.
     pub system_packages: Vec<String>,
     /// Files to add: where in the image, from where in the project.
@@ -353,6 +355,7 @@ settings! {
     scalar healthcheck: Healthcheck;
     scalar package: String;
     scalar strict: bool;
+    scalar shell: bool;
     scalar layers: LayerPolicy;
     scalar compression: Packing;
     merged env: BTreeMap<String, String>;

@@ -100,10 +100,11 @@ const LEFT_OUT: [(&str, &str); 16] = [
 ];
 
 /// Packages whose scripts are accounted for: done here, or of no use in an image.
-const KNOWN: [&str; 27] = [
+const KNOWN: [&str; 28] = [
     "base-files",         // directories, users' files, /etc/dpkg/origins/default
     "bash",               // /bin/sh
     "ca-certificates",    // the bundle and the hash links
+    "coreutils",          // /usr/bin/touch, which is where /bin/touch is
     "dash",               // /bin/sh
     "fontconfig-config",  // links that the package brings for all but those who answer a question
     "fonts-urw-base35",   // fonts for printers and X
@@ -138,6 +139,11 @@ pub fn base_roots(minor: u32) -> BTreeSet<PackageName> {
     let others = ["base-files", "ca-certificates", "libc-bin", "media-types", "netbase", "tzdata"];
     let names = python.into_iter().chain(others.map(str::to_owned));
     names.map(|name| name.parse().expect("a package's name")).collect()
+}
+
+/// Returns the packages of a `/bin/sh` that scripts can work with.
+pub fn shell_roots() -> BTreeSet<PackageName> {
+    ["coreutils", "dash"].map(|name| name.parse().expect("a package's name")).into()
 }
 
 /// Returns the minor version of the Python that the archives have, the highest if they have several.

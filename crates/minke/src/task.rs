@@ -205,11 +205,12 @@ fn python_wishes(arguments: PythonArguments, around: &Surroundings) -> Said {
 }
 
 fn system_wishes(arguments: SystemArguments) -> Said {
-    let SystemArguments { base, platform, system_package, ignore } = arguments;
+    let SystemArguments { base, platform, shell, system_package, ignore } = arguments;
     let none = Wishes::default;
     vec![
         ("--base", Wishes { base, ..none() }),
         ("--platform", Wishes { platform, ..none() }),
+        ("--shell", Wishes { shell: shell.then_some(true), ..none() }),
         ("--system-package", Wishes { system_packages: system_package, ..none() }),
         ("--ignore", Wishes { ignore, ..none() }),
     ]

@@ -128,6 +128,15 @@ fn the_base_keeps_its_promises() {
 }
 
 #[test]
+fn a_shell_is_there_where_it_is_asked_for() {
+    let world = World::open();
+    let settings = "shell = true\nentrypoint = ['sh', '-c', 'echo $0 | tr a-z A-Z']\ncmd = ['whale']\n";
+    let project = world.project("shell", &[("minke.toml", settings), ("main.py", "")]);
+    ran(&world.minke().arg("build").arg(&project).args(["-t", "shell"]).output().expect("minke starts"));
+    assert_eq!(output(world.minke().args(["run", "shell"])), "WHALE\n");
+}
+
+#[test]
 fn settings_reach_the_image_and_extra_packages_work() {
     let world = World::open();
     let settings = r#"

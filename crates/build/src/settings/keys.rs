@@ -34,6 +34,7 @@ const TOP: &[&str] = &[
     "platform",
     "ports",
     "python",
+    "shell",
     "stop-signal",
     "strict",
     "system-packages",

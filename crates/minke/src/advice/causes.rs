@@ -94,7 +94,7 @@ pub(super) fn container(error: &RunError) -> Advice {
     match error {
         RunError::NoProgram => Exit::Usage.help("name a program after the image"),
         RunError::NotFound { program } if is_shell(program) => Exit::Project.help(
-            "the image has no shell; `--entrypoint python` runs Python, and `system-packages` adds programs",
+            "the image has no shell; `--entrypoint python` runs Python, and `minke build --shell` adds one",
         ),
         RunError::NotFound { .. } => {
             Exit::Project.help("`--entrypoint` runs another; programs of wheels are in /app/.venv/bin")

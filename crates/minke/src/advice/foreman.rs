@@ -293,6 +293,9 @@ fn run(error: &RunStepError) -> Advice {
             Exit::Usage.help("say it in numbers, UID:GID, with `--user`")
         }
         RunStepError::Store(error) => store(error),
+        RunStepError::Foreign { .. } => Exit::Project.help(
+            "build it for this machine, or let the kernel start an emulator for such programs (binfmt_misc)",
+        ),
         RunStepError::Run { source, .. } => causes::container(source),
     }
 }

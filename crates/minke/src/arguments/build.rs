@@ -116,6 +116,9 @@ pub(crate) struct SystemArguments {
     /// What the image is for: linux/amd64 or linux/arm64; nothing is emulated [default: this machine]
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
+    /// Add a shell, /bin/sh, and the programs of coreutils
+    #[arg(long)]
+    pub(crate) shell: bool,
     /// A distribution package to add (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) system_package: Vec<String>,

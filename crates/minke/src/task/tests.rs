@@ -29,6 +29,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("build strict", "build --strict", "build"),
     ("build base", "build --base trixie", "build"),
     ("build platform", "build --platform linux/arm64", "build"),
+    ("build shell", "build --shell", "build"),
     ("build system_package", "build --system-package git", "build"),
     ("build ignore", "build --ignore '*.csv'", "build"),
     ("build entrypoint", "build --entrypoint 'python -m x'", "build"),

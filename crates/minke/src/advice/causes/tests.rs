@@ -41,6 +41,6 @@ fn a_server_that_refuses_is_not_asked_again() {
 #[test]
 fn a_program_that_is_missing_is_told_from_a_shell() {
     let missing = |program: &str| said(&container(&RunError::NotFound { program: program.to_owned() }));
-    insta::assert_snapshot!(missing("/bin/sh"), @"1 the image has no shell; `--entrypoint python` runs Python, and `system-packages` adds programs");
+    insta::assert_snapshot!(missing("/bin/sh"), @"1 the image has no shell; `--entrypoint python` runs Python, and `minke build --shell` adds one");
     insta::assert_snapshot!(missing("serve"), @"1 `--entrypoint` runs another; programs of wheels are in /app/.venv/bin");
 }
