@@ -112,12 +112,6 @@ impl Reference {
     pub fn tagged(&self) -> String {
         format!("{}:{}", self.repository(), self.tag.as_deref().unwrap_or(LATEST))
     }
-
-    /// Returns the same name with this digest.
-    #[must_use]
-    pub fn with_digest(&self, digest: Digest) -> Self {
-        Self { digest: Some(digest), ..self.clone() }
-    }
 }
 
 const LATEST: &str = "latest";

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use super::{Store, StoreError, scratch};
+use super::{Store, StoreError};
 use crate::{Entry, ImagePath, Owner, Tree};
 
 /// Whose the files of a room are.
@@ -76,18 +76,6 @@ impl Store {
         let root = tree.directory(&ImagePath::root()).expect("a tree has a root");
         own(directory, root.owner(), ownership)?;
         mark(directory, root.mode().bits())
-    }
-
-    /// Removes the room of a tree, if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn remove_room(&self, tree: &Tree) -> Result<(), StoreError> {
-        for suffix in ["", "-owned"] {
-            let place = self.inner.root.join("rooms").join(format!("{}{suffix}", tree.digest().hex()));
-            scratch::remove(&place).map_err(StoreError::io("remove", place))?;
-        }
-        Ok(())
     }
 }
 

@@ -67,7 +67,7 @@ fn sweep(scratch: &Path) {
 }
 
 /// Removes a directory even where a tree's read-only directories lie in it.
-pub(super) fn remove(directory: &Path) -> std::io::Result<()> {
+fn remove(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     if fs::remove_dir_all(directory).is_ok() || !directory.exists() {
         return Ok(());
