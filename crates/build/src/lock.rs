@@ -117,6 +117,11 @@ pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
             ..
         }) => ("pylock.toml", text.clone(), Selection::default()),
         Requirements::Resolve(unresolved) => {
+            if let Some((file, export)) = project.unread_lock() {
+                reporter.warn(format!(
+                    "`{file}` is not read, so other versions may be chosen; `{export}` writes what is read"
+                ));
+            }
             let text = resolve(project, unresolved, (settings, policy), target, means)?;
             if let Some(lock) = &unresolved.lock {
                 keep(&project.root.join(lock), &text, reporter)?;

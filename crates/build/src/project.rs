@@ -234,6 +234,14 @@ impl Project {
         self.shape == Shape::Package
     }
 
+    /// Finds a lock whose format minke doesn't read, and the command that exports it.
+    pub fn unread_lock(&self) -> Option<(&'static str, &'static str)> {
+        let is_directory = matches!(self.shape, Shape::Package | Shape::Files);
+        requirements::foreign(&self.root)
+            .filter(|(file, _, _)| is_directory && file.ends_with(".lock"))
+            .map(|(file, _, export)| (file, export))
+    }
+
     /// Tells whether a directory that the lock names is the project's own.
     pub fn is_here(&self, directory: &Path) -> bool {
         let place = self.lock_root.join(directory);
@@ -410,6 +418,16 @@ mod tests {
         write("pylock.toml", &mark(ASKED));
         write("more.txt", "six>1\n");
         assert_eq!(state(ASKED), Freshness::Outgrown);
+    }
+
+    #[test]
+    fn a_lock_of_another_tool_beside_requirements_is_passed_over_but_seen() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in [("requirements.txt", "six"), ("poetry.lock", "")] {
+            fs::write(root.path().join(name), text).unwrap();
+        }
+        let project = Project::read(root.path(), &ASKED).unwrap();
+        assert_eq!(project.unread_lock().unwrap().0, "poetry.lock");
     }
 
     #[test]

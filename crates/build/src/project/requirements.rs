@@ -162,8 +162,13 @@ fn declares(pyproject: Option<&Pyproject>) -> Option<Source> {
     }
 }
 
+/// Finds a file of another tool: its name, the tool, and the command that exports.
+pub(super) fn foreign(root: &Path) -> Option<(&'static str, &'static str, &'static str)> {
+    FOREIGN.iter().copied().find(|(file, _, _)| root.join(file).is_file())
+}
+
 fn refuse_foreign(root: &Path) -> Result<(), ProjectError> {
-    let found = FOREIGN.iter().find(|(file, _, _)| root.join(file).is_file());
+    let found = foreign(root);
     found.map_or(Ok(()), |(file, tool, export)| {
         Err(ProjectError::Foreign { path: root.join(file), tool, export })
     })
