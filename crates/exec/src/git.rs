@@ -12,11 +12,19 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Returns the commit time, in seconds since 1970, of a directory that is a clean part of a work tree.
 ///
-/// None where it isn't in a work tree, differs from the commit, or git isn't there or refuses.
-pub fn clean_commit_time(directory: &Path, environment: &BTreeMap<String, String>) -> Option<u64> {
+/// None where it isn't in a work tree, differs from the commit, or git isn't there or refuses. A file of the name
+/// `ours` that no commit has yet makes no difference: it was just written.
+pub fn clean_commit_time(
+    directory: &Path,
+    environment: &BTreeMap<String, String>,
+    ours: &str,
+) -> Option<u64> {
     let changes =
         git(directory, environment, &["status", "--porcelain", "--untracked-files=normal", "--", "."])?;
-    if !changes.trim().is_empty() {
+    let is_ours = |line: &str| {
+        line.strip_prefix("?? ").is_some_and(|path| path.rsplit('/').next().is_some_and(|name| name == ours))
+    };
+    if !changes.lines().all(is_ours) {
         return None;
     }
     // A directory that is ignored as a whole is clean, too, but no commit speaks of it.
@@ -45,5 +53,34 @@ fn git(directory: &Path, environment: &BTreeMap<String, String>, arguments: &[&s
     match job.finish().ok()? {
         (Ending::Exited(status), _) if status.success() && read.is_ok() => Some(answer),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_work_tree_is_clean_until_something_but_our_own_file_is_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let environment: BTreeMap<_, _> = std::env::vars().filter(|(name, _)| name == "PATH").collect();
+        let run = |arguments: &[&str]| git(root, &environment, arguments);
+        if run(&["init", "-q"]).is_none() {
+            eprintln!("skipped: there is no git");
+            return;
+        }
+        fs::write(root.join("main.py"), "").unwrap();
+        run(&["add", "."]).unwrap();
+        let author = ["-c", "user.name=me", "-c", "user.email=me@host.test", "-c", "commit.gpgsign=false"];
+        run(&[&author[..], &["commit", "-qm", "x", "--no-verify"]].concat()).unwrap();
+        let is_clean = || clean_commit_time(root, &environment, "pylock.toml").is_some();
+        assert!(is_clean());
+        fs::write(root.join("pylock.toml"), "").unwrap();
+        assert!(is_clean());
+        fs::write(root.join("other.toml"), "").unwrap();
+        assert!(!is_clean());
     }
 }
