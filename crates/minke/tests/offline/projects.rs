@@ -60,24 +60,24 @@ fn only_files_with_an_allowed_hash_are_taken() {
     let write = |text: &str| shops.town.write("shop/requirements.txt", text);
     write(&format!("toy-one==1 \\\n    --hash=sha256:{hash}\n"));
     insta::assert_snapshot!(shops.built(&["shop"]), @r"
-        note: wheels: toy-one 1
-        runs      python (no script, Procfile, `__main__` or `main.py` was found; set `entrypoint` in
+    note: wheels: toy-one 1
+    runs      python (no script, Procfile, `__main__` or `main.py` was found; set `entrypoint` in
     ");
     write(&format!("toy-two==1 --hash=sha256:{hash}\ntoy-one==1 --hash=sha256:{hash}\n"));
     insta::assert_snapshot!(shops.refused(&["shop"]).replace(&sha256_hex(&wheels()[1].build()), "SHA256"), @r"
-        status: 1
-        stderr: error: cannot lock what the project needs
-          because: cannot use what uv resolved
-          because: no file of `toy-two` 1 has a hash that the requirements allow; its files have sha256:SHA256
-          help: if you trust the index's files, put their hashes into the requirements
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: cannot use what uv resolved
+      because: no file of `toy-two` 1 has a hash that the requirements allow; its files have sha256:SHA256
+      help: if you trust the index's files, put their hashes into the requirements
     ");
     write(&format!("toy-one==1 --hash=sha256:{hash}\ntoy-three\n"));
     insta::assert_snapshot!(shops.refused(&["shop"]), @r"
-        status: 1
-        stderr: error: cannot lock what the project needs
-          because: cannot use what uv resolved
-          because: the requirements pin some files by hash, and say none for `toy-three`
-          help: give every requirement its hashes, as `uv pip compile --generate-hashes` does
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: cannot use what uv resolved
+      because: the requirements pin some files by hash, and say none for `toy-three`
+      help: give every requirement its hashes, as `uv pip compile --generate-hashes` does
     ");
 }
 
@@ -90,30 +90,30 @@ fn other_groups_and_included_files_outgrow_a_lock() {
          [project.optional-dependencies]\nmore = ['toy-two']\n[dependency-groups]\nprod = ['toy-three']\n",
     );
     insta::assert_snapshot!(shops.built(&["shop", "--group", "prod"]), @r"
-        note: wheels: toy-one 1, toy-three 1
-        runs      python (no script, Procfile, `__main__` or `main.py` was found; set `entrypoint` in
+    note: wheels: toy-one 1, toy-three 1
+    runs      python (no script, Procfile, `__main__` or `main.py` was found; set `entrypoint` in
     ");
     insta::assert_snapshot!(shops.refused(&["shop", "--locked"]), @r"
-        status: 1
-        stderr: error: cannot lock what the project needs
-          because: `pylock.toml` was not made from this `pyproject.toml`, and `--locked` forbids to change it
-          help: build once without `--locked`, and keep `pylock.toml`
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: `pylock.toml` was not made from this `pyproject.toml`, and `--locked` forbids to change it
+      help: build once without `--locked`, and keep `pylock.toml`
     ");
     insta::assert_snapshot!(shops.built(&["shop", "--extra", "more"]), @r"
-        note: wheels: toy-one 1, toy-two 1
-        runs      python (no script, Procfile, `__main__` or `main.py` was found; set `entrypoint` in
+    note: wheels: toy-one 1, toy-two 1
+    runs      python (no script, Procfile, `__main__` or `main.py` was found; set `entrypoint` in
     ");
     shops.town.write("stall/requirements.txt", "-r sub/more.txt\n");
     shops.town.write("stall/sub/more.txt", "toy-one\n");
     shops.town.write("stall/app.py", "");
     insta::assert_snapshot!(shops.built(&["stall"]), @r"
-        note: wheels: toy-one 1
-        runs      python app.py (`app.py` lies in the project's root)
+    note: wheels: toy-one 1
+    runs      python app.py (`app.py` lies in the project's root)
     ");
     shops.town.write("stall/sub/more.txt", "toy-three\n");
     insta::assert_snapshot!(shops.built(&["stall"]), @r"
-        note: wheels: toy-three 1
-        runs      python app.py (`app.py` lies in the project's root)
+    note: wheels: toy-three 1
+    runs      python app.py (`app.py` lies in the project's root)
     ");
 }
 
@@ -122,16 +122,16 @@ fn a_script_brings_its_requirements_along() {
     let Some(shops) = Shops::open() else { return };
     shops.town.write("größe.v1.py", "# /// script\n# dependencies = ['toy-two']\n# ///\nimport toy_two\n");
     insta::assert_snapshot!(shops.built(&["größe.v1.py"]), @r"
-        note: wheels: toy-one 1, toy-two 1
-        runs      python größe.v1.py (it is the script that was built)
+    note: wheels: toy-one 1, toy-two 1
+    runs      python größe.v1.py (it is the script that was built)
     ");
     assert!(shops.town.path("pylock.größe-v1.toml").is_file());
     shops
         .town
         .write("größe.v1.py", "# /// script\n# dependencies = ['toy-two']\n# ///\nimport toy_two, sys\n");
     insta::assert_snapshot!(shops.built(&["größe.v1.py", "--locked"]), @r"
-        note: wheels: toy-one 1, toy-two 1
-        runs      python größe.v1.py (it is the script that was built)
+    note: wheels: toy-one 1, toy-two 1
+    runs      python größe.v1.py (it is the script that was built)
     ");
 }
 
@@ -139,15 +139,15 @@ fn a_script_brings_its_requirements_along() {
 fn a_requirement_is_enough() {
     let Some(shops) = Shops::open() else { return };
     insta::assert_snapshot!(shops.built(&["--from", "Toy.One"]), @r"
-        note: wheels: toy-one 1
-        runs      toy-one (`toy-one` is called as its distribution is)
+    note: wheels: toy-one 1
+    runs      toy-one (`toy-one` is called as its distribution is)
     ");
     assert_eq!(shops.run(&["inspect", "toy-one"]).status, 0);
     insta::assert_snapshot!(shops.refused(&["--from", "not one!"]), @r"
-        status: 2
-        stderr: error: cannot read the project
-          because: `not one!` is no requirement such as `ipython>=9`
-          help: say it as in `--from 'ipython>=9'`, or name a wheel's file
+    status: 2
+    stderr: error: cannot read the project
+      because: `not one!` is no requirement such as `ipython>=9`
+      help: say it as in `--from 'ipython>=9'`, or name a wheel's file
     ");
 }
 
@@ -184,12 +184,12 @@ fn what_only_a_backend_says_is_asked_of_it() {
     );
     shops.town.write("shop/backend.py", BACKEND);
     insta::assert_snapshot!(shops.built(&["shop"]), @r"
-        note: wheels: toy-one 1, shop 1
-        runs      python -m shop (`shop` has a `__main__`)
+    note: wheels: toy-one 1, shop 1
+    runs      python -m shop (`shop` has a `__main__`)
     ");
     insta::assert_snapshot!(shops.built(&["shop", "--extra", "more"]), @r"
-        note: wheels: toy-one 1, toy-three 1, shop 1
-        runs      python -m shop (`shop` has a `__main__`)
+    note: wheels: toy-one 1, toy-three 1, shop 1
+    runs      python -m shop (`shop` has a `__main__`)
     ");
 }
 
@@ -203,23 +203,23 @@ fn one_member_of_a_workspace_is_built() {
         shops.town.write(&format!("shops/members/{name}/main.py"), "");
     }
     insta::assert_snapshot!(shops.refused(&["shops"]), @r"
-        status: 1
-        stderr: error: cannot read the project
-          because: `TOWN/shops` is a workspace of books, toys, and it isn't said which of them to build
-          help: choose one with `--package`, or `package` in [tool.minke]
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shops` is a workspace of books, toys, and it isn't said which of them to build
+      help: choose one with `--package`, or `package` in [tool.minke]
     ");
     insta::assert_snapshot!(shops.refused(&["shops", "--package", "cars"]), @r"
-        status: 1
-        stderr: error: cannot read the project
-          because: `TOWN/shops` has no workspace member `cars`; it has books, toys
-          help: choose one with `--package`, or `package` in [tool.minke]
+    status: 1
+    stderr: error: cannot read the project
+      because: `TOWN/shops` has no workspace member `cars`; it has books, toys
+      help: choose one with `--package`, or `package` in [tool.minke]
     ");
     insta::assert_snapshot!(shops.built(&["shops", "--package", "toys"]), @r"
-        note: wheels: toy-three 1
-        runs      python main.py (`main.py` lies in the project's root)
+    note: wheels: toy-three 1
+    runs      python main.py (`main.py` lies in the project's root)
     ");
     insta::assert_snapshot!(shops.built(&["shops/members/books"]), @r"
-        note: wheels: toy-one 1
-        runs      python main.py (`main.py` lies in the project's root)
+    note: wheels: toy-one 1
+    runs      python main.py (`main.py` lies in the project's root)
     ");
 }
