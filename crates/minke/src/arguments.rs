@@ -100,7 +100,7 @@ Examples:
   minke rmi hello
   minke rmi hello:1.0 data-science")]
     Rmi {
-        /// Which images: NAME[:TAG] or NAME@DIGEST
+        /// Which images: `NAME[:TAG]` or `NAME@DIGEST`
         #[arg(value_name = "IMAGE", required = true, value_parser = told::<Reference>)]
         names: Vec<Reference>,
     },
@@ -109,7 +109,7 @@ Examples:
 Example:
   minke inspect hello")]
     Inspect {
-        /// Which image: NAME[:TAG] or NAME@DIGEST
+        /// Which image: `NAME[:TAG]` or `NAME@DIGEST`
         #[arg(value_name = "IMAGE", value_parser = told::<Reference>)]
         image: Reference,
     },

@@ -58,8 +58,8 @@ pub(crate) struct ImageArguments {
     /// What the image is called [default: the project's name]
     #[arg(short, long, value_name = "NAME[:TAG]", value_parser = new_name)]
     pub(crate) tag: Option<Reference>,
-    /// Write the image here too: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG],
-    /// docker-daemon:NAME[:TAG] (repeatable)
+    /// Write the image here too: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]`,
+    /// `docker-daemon:NAME[:TAG]` (repeatable)
     #[arg(short, long, value_name = "TRANSPORT:PLACE", value_parser = destination)]
     pub(crate) output: Vec<String>,
     /// Hand the image to the Docker daemon under its own name

@@ -19,7 +19,7 @@ Examples:
   minke run --entrypoint python hello -m http.server
   minke run --read-only --network none hello")]
 pub(crate) struct RunArguments {
-    /// Which image, NAME[:TAG] or NAME@DIGEST, and arguments for its entry point in place of its default ones
+    /// Which image, `NAME[:TAG]` or `NAME@DIGEST`, and arguments for its entry point in place of its default ones
     // One list, for clap to leave everything alone that follows the image, whatever it looks like.
     #[arg(value_names = ["IMAGE", "ARG"], required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<String>,
