@@ -3,7 +3,7 @@
 use super::Entry;
 use crate::{ImagePath, Name};
 
-/// Everything below a tree's root, parents before children; see [`Tree::walk`].
+/// Everything below a tree's root, parents before children; see [`Tree::walk`](super::Tree::walk).
 pub struct Walk<'tree> {
     pub(super) stack: Vec<(ImagePath, std::collections::btree_map::Iter<'tree, Name, Entry>)>,
 }
