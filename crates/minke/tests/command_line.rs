@@ -177,7 +177,7 @@ fn a_directory_without_a_project_is_status_1() {
     status: 1
     stdout: 
     stderr: error: cannot read the project
-      because: `CACHE/nowhere` is not a directory
+      because: `CACHE/nowhere` is neither a directory nor a Python file
       help: name the project's directory
     ");
 }
