@@ -42,11 +42,14 @@ pub fn cut(parts: Vec<Part>, policy: LayerPolicy) -> Vec<Cut> {
     // Stable, so that parts keep their order within a layer.
     ordered
         .sort_by(|(rank, name, _), (other_rank, other_name, _)| (rank, name).cmp(&(other_rank, other_name)));
-    for (_, name, part) in ordered.into_iter().filter(|(_, _, part)| !part.tree.is_empty()) {
+    let mut last = None;
+    for (rank, name, part) in ordered.into_iter().filter(|(_, _, part)| !part.tree.is_empty()) {
         match cuts.last_mut() {
-            Some(cut) if cut.name == name => cut.parts.push(part),
+            // A distribution may be called `system`, too: the rank tells the two layers apart.
+            Some(cut) if last == Some(rank) && cut.name == name => cut.parts.push(part),
             _ => cuts.push(Cut { name, parts: vec![part] }),
         }
+        last = Some(rank);
     }
     cuts
 }

@@ -121,7 +121,7 @@ pub struct Wishes {
     pub platform: Option<Platform>,
     /// What the container always runs.
     pub entrypoint: Option<CommandLine>,
-    /// The arguments it is run with where none are given.
+    /// The arguments it is run with where none are given; without an entry point, all that it runs.
     pub cmd: Option<CommandLine>,
     /// Environment variables of the container.
     pub env: BTreeMap<String, String>,
@@ -161,7 +161,7 @@ pub struct Wishes {
     pub layers: Option<LayerPolicy>,
     /// How layers are compressed.
     pub compression: Option<Packing>,
-    /// Directories that hold wheels to prefer over the index.
+    /// Directories of wheels to look into besides the index.
     pub find_links: Vec<PathBuf>,
     /// Where Debian's packages come from.
     pub debian: DebianWishes,
