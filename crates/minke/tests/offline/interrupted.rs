@@ -62,6 +62,49 @@ fn a_signal_ends_a_build_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_signal_ends_interpreters_too() {
+    // Python takes seconds to compile so much.
+    let long = Wheel::new("toy-long", "1")
+        .file("toy_long.py", "A = [x ** 2 for x in range(10) if x % 2]\n".repeat(150_000));
+    let Some(town) = Town::with(std::slice::from_ref(&long)) else { return };
+    town.project("shop", &[long]);
+    let child = town.command(&["build", "--quiet", "shop"]).spawn().unwrap();
+    let began = Instant::now();
+    let interpreters = loop {
+        let found = children_of(child.id());
+        if !found.is_empty() {
+            break found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody compiles");
+        sleep(Duration::from_millis(5));
+    };
+    // Long enough for it to be at work.
+    sleep(Duration::from_millis(300));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(town.finish(child).seen(), "status: 130\n");
+    assert_eq!(scratch(&town), Vec::<String>::new());
+    let began = Instant::now();
+    while interpreters.iter().any(|process| fs::exists(format!("/proc/{process}")).unwrap()) {
+        assert!(began.elapsed() < Duration::from_secs(30), "interpreters outlive who has started them");
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!(scratch(&town), Vec::<String>::new());
+}
+
+/// The processes whose parent is this one.
+fn children_of(process: u32) -> Vec<String> {
+    let names = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let is_child = |name: &String| {
+        let status = fs::read_to_string(format!("/proc/{name}/status")).unwrap_or_default();
+        status.lines().any(|line| line.split_whitespace().eq(["PPid:", &process.to_string()]))
+    };
+    names.filter(is_child).collect()
+}
+
+#[test]
 fn a_build_that_is_killed_leaves_nothing_that_is_believed() {
     let wheels = wheels();
     let Some(town) = Town::with(&wheels) else { return };

@@ -4,16 +4,19 @@
 //! wheels, both on the loopback ([`town`]). The binary gets an environment that was made from nothing. Where this
 //! machine isn't a Debian 12 with its own Python, the tests say so and are skipped.
 
+mod damaged;
 mod debs;
 mod economy;
 mod image;
 mod interrupted;
 mod outputs;
+mod packages;
 mod plain;
 mod private;
 mod projects;
 mod refusals;
 mod reproducible;
+mod resolving;
 mod running;
 mod surroundings;
 mod town;

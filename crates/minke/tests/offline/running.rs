@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
-use minke_testkit::{program, skip};
+use minke_testkit::skip;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::town::{Ran, Town, User};
@@ -32,7 +32,7 @@ fn founded(user: User) -> Option<Town> {
         skip("only root can be somebody else");
         return None;
     }
-    if !containers_can_be_made(user) {
+    if !user.can_make_containers() {
         skip("this machine lets nobody make containers");
         return None;
     }
@@ -43,14 +43,6 @@ fn founded(user: User) -> Option<Town> {
     town.project("shop", &[]);
     town.builds(&["shop"]);
     Some(town)
-}
-
-/// Asks util-linux for what a container needs.
-fn containers_can_be_made(user: User) -> bool {
-    let Some(unshare) = program("unshare") else { return false };
-    let mut command = user.command(unshare);
-    command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "true"]);
-    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 impl Town {
@@ -381,8 +373,18 @@ fn a_container_dies_with_who_runs_it() {
         line.clear();
         assert_eq!(said.read_line(&mut line).unwrap(), 0, "the program's end of the pipe is closed");
         assert!(began.elapsed() < Duration::from_secs(30));
-        // Nothing stays behind but what the next process sweeps.
-        town.succeeds(&["images"]);
-        assert_eq!(fs::read_dir(town.path("cache/v1/scratch")).unwrap().count(), 0);
     });
+}
+
+#[test]
+fn what_a_killed_container_leaves_is_swept_away() {
+    let Some(town) = founded(User::Myself) else { return };
+    let code = "import time; print('ready', flush=True); time.sleep(120)";
+    let mut command = town.command(&["run", "--entrypoint", "python", "shop", "-c", code]);
+    let mut child = command.spawn().unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    town.succeeds(&["images"]);
+    assert_eq!(fs::read_dir(town.path("cache/v1/scratch")).unwrap().count(), 0);
 }

@@ -12,7 +12,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use minke_testkit::{
-    DebianArchive, Index, Server, SigningKey, Wheel, installed_debs, sha256_hex, skip, toy_python_debs,
+    DebianArchive, Index, Server, SigningKey, Wheel, installed_debs, program, sha256_hex, skip,
+    toy_python_debs,
 };
 use tempfile::TempDir;
 
@@ -228,6 +229,14 @@ impl User {
                 command
             }
         }
+    }
+
+    /// Asks util-linux for what a container needs: containers themselves, such as those of a CI, often refuse it.
+    pub(crate) fn can_make_containers(self) -> bool {
+        let Some(unshare) = program("unshare") else { return false };
+        let mut command = self.command(unshare);
+        command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "true"]);
+        command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     }
 }
 

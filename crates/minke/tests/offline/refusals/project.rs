@@ -422,3 +422,13 @@ fn destinations_are_refused_before_any_work() {
     ");
     assert_no_work(&town);
 }
+
+#[test]
+fn an_error_is_one_object_for_a_program() {
+    let Some(town) = Town::with(&[]) else { return };
+    let ran = town.minke(&["build", "--json", "--quiet", "shop"]);
+    assert_snapshot!(ran.seen(), @r#"
+    status: 1
+    stderr: {"because":["`TOWN/shop` is neither a directory nor a Python file"],"event":"error","exit":1,"help":"name the project's directory","message":"cannot read the project"}
+    "#);
+}
