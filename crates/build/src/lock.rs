@@ -129,9 +129,11 @@ pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
             ("pylock.toml", text, Selection::default())
         }
     };
+    let wrong = |source| LockStepError::Lock { file: file.to_owned(), source };
+    // Judged as it stands in the file first: it may be the user's own.
+    Lock::parse(&text).map_err(wrong)?;
     let mut pylock = Pylock::read(&text).map_err(LockStepError::Pylock)?;
     pylock.hide_secrets();
-    let wrong = |source| LockStepError::Lock { file: file.to_owned(), source };
     let lock = Lock::parse(&pylock.text()).map_err(wrong)?;
     lock.select(target, &selection).map_err(LockStepError::Select)
 }

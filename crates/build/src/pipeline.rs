@@ -37,6 +37,8 @@ pub fn build(request: &Request, store: &Store, reporter: &Reporter) -> Result<Bu
     let client = outside::client(&request.host, &request.project).map_err(BuildError::Client)?;
     let foreman = Foreman { request, store, reporter, client, timings: Mutex::default() };
     let wanted = foreman.wanted()?;
+    // What is wrong with the project is said before anything is fetched; its lock depends on the target.
+    foreman.read_project("a target that is not known yet")?;
     let base = foreman.base()?;
     let project = foreman.project(&base.target)?;
     let name = foreman.name(&project)?;
@@ -142,21 +144,22 @@ impl Foreman<'_> {
     }
 
     fn project(&self, target: &Target) -> Result<Project, BuildError> {
-        let project = self.hop(Hop::Project, Unit::Pieces, |_| {
-            let target = target.to_string();
-            let asked = lock::asked(&self.request.settings, &target);
-            let read = match &self.request.from {
-                Some(from) => Project::of_requirement(from, &self.request.project),
-                None => Project::read(&self.request.project, &asked),
-            };
-            read.map_err(BuildError::Project)
-        })?;
+        let project = self.hop(Hop::Project, Unit::Pieces, |_| self.read_project(&target.to_string()))?;
         match &project.requires_python {
             Some(wanted) if !wanted.contains(&target.python.full()) => {
                 Err(BuildError::RequiresPython { wanted: wanted.clone(), target: *target })
             }
             _ => Ok(project),
         }
+    }
+
+    fn read_project(&self, target: &str) -> Result<Project, BuildError> {
+        let asked = lock::asked(&self.request.settings, target);
+        let read = match &self.request.from {
+            Some(from) => Project::of_requirement(from, &self.request.project),
+            None => Project::read(&self.request.project, &asked),
+        };
+        read.map_err(BuildError::Project)
     }
 
     fn name(&self, project: &Project) -> Result<Reference, BuildError> {
@@ -233,6 +236,9 @@ impl Foreman<'_> {
         }];
         let mut scripts = Vec::new();
         for (wheel, installed) in wheels.iter().zip(installed) {
+            for oddity in wheels::oddities(&installed) {
+                self.reporter.note(oddity);
+            }
             let (owner, epoch) = match wheel.part {
                 Belongs::Project | Belongs::Neighbours => {
                     (Owner::Project { name: installed.name.to_string() }, epoch)

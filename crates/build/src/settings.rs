@@ -179,7 +179,7 @@ impl fmt::Display for Port {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a port such as `8000` or `\"53/udp\"` was expected")]
 enum PortText {
     Number(u16),
     Text(String),
@@ -209,7 +209,7 @@ impl std::str::FromStr for Port {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text or a list of texts was expected")]
 enum TextOrList {
     Text(String),
     List(Vec<String>),

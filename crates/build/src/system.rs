@@ -1,7 +1,7 @@
 //! Distribution packages as parts of the image.
 
 use minke_cas::{Digest, Epoch, Meter, Store, StoreError, Tree};
-use minke_distro::deb::{self, Control, DebError, Unpacked};
+use minke_distro::deb::{self, Control, DebError, Script, Unpacked};
 use minke_distro::{setup, status};
 use minke_net::{Client, FetchError};
 use serde::{Deserialize, Serialize};
@@ -128,9 +128,13 @@ pub fn setup_part(
     (owner, reporter): (Owner, &Reporter),
 ) -> Result<Part, SystemError> {
     for not_run in packages.iter().filter_map(|package| setup::not_run(&package.control)) {
+        let script = match not_run.script {
+            Script::Preinst => "preinst",
+            Script::Postinst => "postinst",
+        };
         reporter.warn(format!(
-            "the {:?} script of `{}` was not run, and what it does is not known to minke",
-            not_run.script, not_run.package
+            "the {script} script of `{}` was not run, and what it does is not known to minke",
+            not_run.package
         ));
     }
     let controls = packages.iter().map(|package| &package.control);

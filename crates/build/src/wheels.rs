@@ -8,7 +8,7 @@ use minke_cas::{Digest, Meter, Store, StoreError};
 use minke_net::{Client, FetchError};
 use minke_python::{
     Distribution, Installed, Location, NameError, Origin, PackageName, Provenance, Target, Venv, WheelError,
-    WheelFile, WheelFileName, WheelFileNameError,
+    WheelFile, WheelFileName, WheelFileNameError, WheelWarning,
 };
 use serde::Serialize;
 
@@ -268,5 +268,19 @@ fn install(store: &Store, wheel: &Wheel, venv: &Venv) -> Result<Installed, Wheel
         let reader = io::BufReader::new(store.open_blob(digest)?);
         let wheel = WheelFile { reader, name: name.clone(), digest: *digest };
         minke_python::install(store, wheel, venv, provenance).map_err(WheelsError::Install)
+    })
+}
+
+/// Says what was odd about a wheel, as far as anyone can care: bytecode that is left out is made anew.
+pub fn oddities(installed: &Installed) -> impl Iterator<Item = String> {
+    let title = format!("{} {}", installed.name, installed.version);
+    installed.warnings.iter().filter_map(move |warning| match warning {
+        WheelWarning::NewerFormat { version } => {
+            Some(format!("the wheel of {title} is of the format {version}, which is newer than minke"))
+        }
+        WheelWarning::NotThere { path } => {
+            Some(format!("the wheel of {title} lists `{path}`, which it does not have"))
+        }
+        WheelWarning::Bytecode { .. } => None,
     })
 }

@@ -324,7 +324,7 @@ fn packages_can_be_added_and_scripts_that_nobody_knows_are_told() {
         "-o",
         "oci:layout",
     ]);
-    assert_snapshot!(ran.stderr, @"warning: the Postinst script of `toy-scripted` was not run, and what it does is not known to minke");
+    assert_snapshot!(ran.stderr, @"warning: the postinst script of `toy-scripted` was not run, and what it does is not known to minke");
     assert_eq!(Layout::read(&town.path("layout"), None).file("/usr/share/toy-tool/data"), "a tool");
 }
 

@@ -29,6 +29,7 @@ fn a_directory_that_is_no_project() {
       because: `TOWN/shop` has no pyproject.toml, no requirements.txt and no Python file
       help: name the directory of a Python project: `minke build PROJECT`
     ");
+    assert_no_work(&town);
     town.write("file", "");
     assert_snapshot!(town.minke(&["build", "file"]).seen(), @r"
     status: 1
@@ -49,6 +50,7 @@ fn a_project_of_a_tool_with_a_lock_of_its_own() {
       because: `TOWN/shop/poetry.lock` is of Poetry, which has its own format
       help: write what minke reads with `poetry export -f requirements.txt -o requirements.txt`
     ");
+    assert_no_work(&town);
 }
 
 #[test]
@@ -108,6 +110,7 @@ fn a_pyproject_that_breaks_the_standard() {
       because: `TOWN/shop/pyproject.toml` is not right
       because: line 2, column 8: `a shop` is not a name: letters, digits, `-`, `_` and `.`, with a letter or digit at both ends
     ");
+    assert_no_work(&town);
 }
 
 #[test]
@@ -146,66 +149,62 @@ fn settings_that_nobody_knows() {
 fn settings_with_wrong_values() {
     let Some(town) = Town::with(&[]) else { return };
     town.write("shop/main.py", "");
-    let set = |text: &str| town.write("shop/minke.toml", text);
-    set("ports = [80000]\n");
-    assert_snapshot!(town.refuses(&[]), @r"
-    status: 1
-    stderr: error: cannot read the project
-      because: cannot read the settings
-      because: TOWN/shop/minke.toml is not right
-      because: TOML parse error at line 1, column 9
-                 |
-               1 | ports = [80000]
-                 |         ^^^^^^^
-               data did not match any variant of untagged enum PortText
+    let refused = |text: &str| {
+        town.write("shop/minke.toml", text);
+        let seen = town.refuses(&[]);
+        let known = "status: 1\nstderr: error: cannot read the project\n  because: cannot read the settings\n  \
+                     because: TOWN/shop/minke.toml is not right\n  because: TOML parse error at ";
+        let what = seen.strip_prefix(known).unwrap_or_else(|| panic!("{seen}"));
+        what.lines().map(str::trim).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(refused("ports = [80000]\n"), @r#"
+    line 1, column 9
+    |
+    1 | ports = [80000]
+    |         ^^^^^^^
+    a port such as `8000` or `"53/udp"` was expected
+    "#);
+    assert_snapshot!(refused("ports = [true]\n"), @r#"
+    line 1, column 9
+    |
+    1 | ports = [true]
+    |         ^^^^^^
+    a port such as `8000` or `"53/udp"` was expected
+    "#);
+    assert_snapshot!(refused("cmd = 1\n"), @r"
+    line 1, column 7
+    |
+    1 | cmd = 1
+    |       ^
+    a text or a list of texts was expected
     ");
-    set("env = [\"A=1\"]\n");
-    assert_snapshot!(town.refuses(&[]), @r#"
-    status: 1
-    stderr: error: cannot read the project
-      because: cannot read the settings
-      because: TOWN/shop/minke.toml is not right
-      because: TOML parse error at line 1, column 7
-                 |
-               1 | env = ["A=1"]
-                 |       ^^^^^^^
-               invalid type: sequence, expected a map
+    assert_snapshot!(refused("cmd = \"echo 'never closed\"\n"), @r#"
+    line 1, column 7
+    |
+    1 | cmd = "echo 'never closed"
+    |       ^^^^^^^^^^^^^^^^^^^^
+    `echo 'never closed` has a quote that never ends
     "#);
-    set("workdir = \"relative\"\n");
-    assert_snapshot!(town.refuses(&[]), @r#"
-    status: 1
-    stderr: error: cannot read the project
-      because: cannot read the settings
-      because: TOWN/shop/minke.toml is not right
-      because: TOML parse error at line 1, column 11
-                 |
-               1 | workdir = "relative"
-                 |           ^^^^^^^^^^
-               `relative` is not an absolute path
+    assert_snapshot!(refused("env = [\"A=1\"]\n"), @r#"
+    line 1, column 7
+    |
+    1 | env = ["A=1"]
+    |       ^^^^^^^
+    invalid type: sequence, expected a map
     "#);
-    set("cmd = \"echo 'never closed\"\n");
-    assert_snapshot!(town.refuses(&[]), @r#"
-    status: 1
-    stderr: error: cannot read the project
-      because: cannot read the settings
-      because: TOWN/shop/minke.toml is not right
-      because: TOML parse error at line 1, column 7
-                 |
-               1 | cmd = "echo 'never closed"
-                 |       ^^^^^^^^^^^^^^^^^^^^
-               `echo 'never closed` has a quote that never ends
+    assert_snapshot!(refused("workdir = \"relative\"\n"), @r#"
+    line 1, column 11
+    |
+    1 | workdir = "relative"
+    |           ^^^^^^^^^^
+    `relative` is not an absolute path
     "#);
-    set("compression = \"brotli\"\n");
-    assert_snapshot!(town.refuses(&[]), @r#"
-    status: 1
-    stderr: error: cannot read the project
-      because: cannot read the settings
-      because: TOWN/shop/minke.toml is not right
-      because: TOML parse error at line 1, column 15
-                 |
-               1 | compression = "brotli"
-                 |               ^^^^^^^^
-               unknown variant `brotli`, expected one of `gzip`, `zstd`, `none`
+    assert_snapshot!(refused("compression = \"brotli\"\n"), @r#"
+    line 1, column 15
+    |
+    1 | compression = "brotli"
+    |               ^^^^^^^^
+    unknown variant `brotli`, expected one of `gzip`, `zstd`, `none`
     "#);
     assert_no_work(&town);
 }
@@ -244,14 +243,9 @@ fn locks_that_cannot_be_used() {
     assert_snapshot!(town.refuses(&[]), @r"
     status: 1
     stderr: error: cannot lock what the project needs
-      because: cannot use what uv resolved
-      because: uv wrote a lock that cannot be read
-      because: TOML parse error at line 3, column 13
-                 |
-               3 | packages = [
-                 |             ^
-               unclosed array, expected `]`
-      help: use another version of uv
+      because: `pylock.toml` is not right
+      because: line 3, column 13: unclosed array, expected `]`
+      help: make it anew: remove it, and build without `--locked`
     ");
     lock("lock-version = \"2.0\"\ncreated-by = \"x\"\npackages = []\n");
     assert_snapshot!(town.refuses(&[]), @r"
