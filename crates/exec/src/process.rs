@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
+use crate::sandbox::die_with_caller;
+
 /// How much of what a child says on stderr is kept: its end.
 const TAIL_BYTES: usize = 64 * 1024;
 
@@ -36,6 +38,9 @@ pub(crate) enum Ending {
 }
 
 /// A child under a time limit, whose stderr is being read; dropped before [`Job::finish`], it is killed.
+///
+/// It doesn't outlive the thread that has started it, not even where this process is killed: that thread must be
+/// the one to finish it.
 pub(crate) struct Job {
     child: Child,
     pid: Pid,
@@ -56,6 +61,7 @@ impl Job {
         if kill == Kill::Group {
             command.process_group(0);
         }
+        die_with_caller(command);
         let mut child = command.stderr(Stdio::piped()).spawn()?;
         let stderr = tail_of(child.stderr.take().expect("stderr was asked for"));
         Ok(Self::watched(child, stderr, (limit, kill)))
@@ -66,6 +72,7 @@ impl Job {
         if kill == Kill::Group {
             command.process_group(0);
         }
+        die_with_caller(&mut command);
         let (reader, writer) = io::pipe()?;
         let child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
         // It holds the writing ends, and as long as they are open the end isn't reached.

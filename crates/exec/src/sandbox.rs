@@ -20,6 +20,6 @@ mod steps;
 pub(crate) use launch::{
     Identity, Launch, LaunchError, Namespaces, Network, Program, Running, Signals, launch,
 };
-pub(crate) use raw::Vector;
+pub(crate) use raw::{Vector, die_with_caller};
 pub(crate) use signals::WindowSize;
 pub(crate) use steps::{Need, Planned, Point, Reach, Slot, Step, Write};

@@ -3,9 +3,12 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr::{null, null_mut};
 
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 /// A set of signals, as the kernel's mask has it.
 #[derive(Clone, Copy)]
@@ -25,6 +28,15 @@ fn last() -> Errno {
 
 fn checked(result: c_long) -> Result<c_long, Errno> {
     if result < 0 { Err(last()) } else { Ok(result) }
+}
+
+/// Makes the kernel kill a command's process when the thread that starts it ends, however it ends.
+///
+/// That thread must wait for it: whoever hands a running child to another thread loses it with the first.
+pub(crate) fn die_with_caller(command: &mut Command) {
+    let request = || Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec it makes one system call, and neither allocates nor locks.
+    unsafe { command.pre_exec(request) };
 }
 
 /// Forks into the namespaces that `flags` name.
