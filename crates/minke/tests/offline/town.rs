@@ -303,24 +303,27 @@ fn warm_up(shared: &Shared) {
     fs::rename(town.path("cache"), &shared.cache).expect("one file system");
 }
 
-/// Makes a directory for this process, and removes those of processes that are gone: nothing runs when a test
-/// binary ends.
+/// Makes a directory for this process, and has it removed when the process has ended, however it ends: a test
+/// binary itself runs nothing then.
 fn own_directory() -> &'static Path {
     static OWN: OnceLock<PathBuf> = OnceLock::new();
     OWN.get_or_init(|| {
-        let temporary = std::env::temp_dir();
-        for entry in fs::read_dir(&temporary).expect("a directory for temporary files").flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let process = name.strip_prefix("minke-offline-");
-            if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-                // What another user has left there stays.
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-        let own = temporary.join(format!("minke-offline-{}", std::process::id()));
-        fs::create_dir(&own).expect("a new directory");
-        // Another user must be able to come in, whatever the umask.
-        fs::set_permissions(&own, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let own = tempfile::Builder::new()
+            .prefix("minke-offline-")
+            // Another user must be able to come in.
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .expect("a temporary directory")
+            .keep();
+        let afterwards = "tail --pid=\"$1\" --follow /dev/null; rm --recursive --force \"$2\"";
+        let waiting = Command::new("setsid")
+            .args(["--fork", "sh", "-c", afterwards, "sh", &std::process::id().to_string()])
+            .arg(&own)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(waiting.expect("setsid starts").success(), "something waits for the end");
         own
     })
 }
