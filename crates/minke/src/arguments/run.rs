@@ -33,7 +33,7 @@ pub(crate) struct RunArguments {
     /// Show a file or directory of this machine in the container (repeatable)
     #[arg(short, long, value_name = "HOST:PATH[:ro]")]
     pub(crate) volume: Vec<Bind>,
-    /// Let nothing be written outside of volumes, /tmp and /dev/shm
+    /// Let nothing be written outside of volumes and /dev/shm
     #[arg(long)]
     pub(crate) read_only: bool,
     /// Which network the container has: this machine's, or none but its own loopback
