@@ -8,10 +8,12 @@ use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::tls::TlsConfig;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Proxy, ProxyProtocol};
 use url::Url;
 
 use crate::credentials::Keyring;
+use crate::names::Names;
 use crate::{Credentials, ProxySettings, Retries, forward, roots};
 
 /// Everything that the environment and the user say about the network.
@@ -138,7 +140,7 @@ impl Client {
                 .max_redirects(0)
                 .max_redirects_will_error(false)
                 .max_idle_connections(64)
-                .max_idle_connections_per_host(16)
+                .max_idle_connections_per_host(64)
                 .timeout_resolve(Some(timeouts.connect))
                 .timeout_connect(Some(timeouts.connect))
                 .timeout_send_request(Some(timeouts.idle))
@@ -150,8 +152,8 @@ impl Client {
         let https = proxies.for_https().map(|text| proxy_at(text, "https")).transpose()?;
         let http = proxies.for_http().map(|text| proxy_at(text, "http")).transpose()?;
         Ok(Self {
-            direct: Agent::new_with_config(config(None)),
-            https: https.map(|proxy| Agent::new_with_config(config(Some(proxy)))),
+            direct: agent(config(None)),
+            https: https.map(|proxy| agent(config(Some(proxy)))),
             http: http.map(|proxy| http_proxy(proxy, config)),
             proxies,
             keyring: Keyring::new(credentials, netrc.as_deref()),
@@ -176,13 +178,17 @@ impl Client {
     }
 }
 
+fn agent(config: Config) -> Agent {
+    Agent::with_parts(config, DefaultConnector::default(), <Names>::default())
+}
+
 fn proxy_at(text: &str, scheme: &'static str) -> Result<Proxy, ClientError> {
     Proxy::new(text.trim_end_matches('/')).map_err(|_| ClientError::Proxy { scheme })
 }
 
 fn http_proxy(proxy: Proxy, config: impl Fn(Option<Proxy>) -> Config) -> HttpProxy {
     if proxy.protocol() != ProxyProtocol::Http {
-        return HttpProxy { agent: Agent::new_with_config(config(Some(proxy))), authorization: None };
+        return HttpProxy { agent: agent(config(Some(proxy))), authorization: None };
     }
     let basic = |user: &str| Credentials::Basic {
         user: user.to_owned(),

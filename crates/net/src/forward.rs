@@ -9,24 +9,26 @@
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport,
 };
+
+use crate::names::Names;
 
 /// Makes an agent whose every request goes to the proxy at `proxy`, an http address.
 ///
 /// The proxy's password isn't this agent's business: it goes into the request's headers.
 pub(crate) fn agent(config: Config, proxy: Uri) -> ureq::Agent {
     let connector = ().chain(TcpConnector::default()).chain(ToProxy);
-    ureq::Agent::with_parts(config, connector, AlwaysProxy { proxy, resolver: DefaultResolver::default() })
+    ureq::Agent::with_parts(config, connector, AlwaysProxy { proxy, resolver: <Names>::default() })
 }
 
 /// Whatever the host is called, the connection goes to the proxy.
 #[derive(Debug)]
 struct AlwaysProxy {
     proxy: Uri,
-    resolver: DefaultResolver,
+    resolver: Names,
 }
 
 impl Resolver for AlwaysProxy {

@@ -12,6 +12,7 @@ pub mod docker;
 mod error;
 mod fetch;
 mod forward;
+mod names;
 mod pace;
 mod proxy;
 mod request;
