@@ -19,6 +19,7 @@ use minke_python::{
 use serde::{Deserialize, Serialize};
 
 use crate::event::Reporter;
+use crate::fetch::Supply;
 use crate::lock::{self, LockStepError};
 use crate::project::ignore::Purpose;
 use crate::project::sources::{Sources, SourcesTreeError};
@@ -44,6 +45,8 @@ pub struct Workshop<'build> {
     pub ignore: &'build [String],
     /// What `SOURCE_DATE_EPOCH` is set to.
     pub epoch: Epoch,
+    /// How many of the backends' requirements are unpacked at once.
+    pub jobs: usize,
 }
 
 /// A directory cannot be built into a wheel.
@@ -335,8 +338,9 @@ impl Workshop<'_> {
         let failed =
             |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
         let needs = wheels::sort(self.store, found, target, (&self.project.root, &[])).map_err(failed)?;
-        let outside = (self.client, self.store, &Meter::default());
-        let installed = wheels::install_all(outside, &needs.wheels, target, &venv(target)).map_err(failed)?;
+        let meter = Meter::default();
+        let supply = Supply { client: self.client, store: self.store, meter: &meter, jobs: self.jobs };
+        let installed = wheels::install_all(supply, &needs.wheels, target, &venv(target)).map_err(failed)?;
         let parts = installed
             .into_iter()
             .map(|installed| crate::parts::Part {

@@ -1,14 +1,28 @@
 //! Fetches many pinned files at once and works on each as soon as it is there.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread;
 
 use minke_cas::{Meter, Source, Store};
 use minke_net::{Client, FetchError};
 
-/// Transfers are long and bounded: a few more than any machine has cores, so that one slow host doesn't
-/// hold up the rest, and the work on what has come goes on meanwhile.
-const WORKERS: usize = 8;
+/// Transfers at once. Most files are small, and for those the way there and back takes longer than the bytes;
+/// each costs a buffer and a connection that is used again. Who unpacks is counted apart.
+const TRANSFERS: usize = 32;
+
+/// What fetching takes, and where it is counted.
+#[derive(Clone, Copy)]
+pub struct Supply<'build> {
+    /// Who fetches.
+    pub client: &'build Client,
+    /// Where what was fetched goes.
+    pub store: &'build Store,
+    /// What the bytes are counted on.
+    pub meter: &'build Meter,
+    /// How many files are worked on at once.
+    pub jobs: usize,
+}
 
 /// Something to fetch and what to do with it then.
 pub(crate) struct Errand<T> {
@@ -18,15 +32,15 @@ pub(crate) struct Errand<T> {
     pub(crate) subject: T,
 }
 
-/// Fetches every source into the store and calls `then` for each when it is there, several at a time.
+/// Fetches every source into the store and calls `then` for each when it is there.
 ///
-/// The results are in the order of the errands. After the first error nothing new is begun.
+/// Transfers have threads of their own, so that none waits for `then`, which `jobs` threads call. The results are
+/// in the order of the errands. After the first error nothing new is begun.
 ///
 /// # Errors
 /// The first error of `then`, or `failed` of the first that cannot be fetched.
 pub(crate) fn fetch_each<T, R, E>(
-    client: &Client,
-    (store, meter): (&Store, &Meter),
+    supply: Supply<'_>,
     errands: Vec<Errand<T>>,
     failed: impl Fn(&T, FetchError) -> E + Sync,
     then: impl Fn(&T) -> Result<R, E> + Sync,
@@ -36,19 +50,51 @@ where
     R: Send,
     E: Send,
 {
+    let Supply { client, store, meter, jobs } = supply;
     // The largest first: what is begun last should be short.
     let mut order: Vec<usize> = (0..errands.len()).collect();
     let size = |errand: &Errand<T>| errand.source.as_ref().and_then(|source| source.size).unwrap_or(u64::MAX);
     order.sort_by_key(|&index| size(&errands[index]));
     let sizes = errands.iter().filter_map(|errand| errand.source.as_ref()?.size);
     meter.expect(sizes.sum());
-    spread(WORKERS, order, |index| {
-        let errand = &errands[index];
-        if let Some(source) = &errand.source {
-            client.fetch(source, store, meter).map_err(|error| failed(&errand.subject, error))?;
+    let (away, here): (Vec<_>, Vec<_>) =
+        order.into_iter().partition(|&index| errands[index].source.is_some());
+    let fetch = |index: usize| {
+        let Errand { source, subject } = &errands[index];
+        let fetched = source.as_ref().map_or(Ok(()), |source| client.fetch(source, store, meter));
+        fetched.map_err(|error| failed(subject, error))
+    };
+    let desk = Desk::new(errands.len());
+    let (arrived, arrivals) = mpsc::channel();
+    for index in here {
+        arrived.send(index).expect("the other end is in this function");
+    }
+    let (queue, arrivals) = (Mutex::new(away), Mutex::new(arrivals));
+    thread::scope(|scope| {
+        for _ in 0..TRANSFERS.min(desk.results.len()) {
+            let arrived = arrived.clone();
+            let (desk, queue, fetch) = (&desk, &queue, &fetch);
+            scope.spawn(move || {
+                while let Some(index) = desk.next(|| queue.lock().expect(UNBROKEN).pop()) {
+                    match fetch(index) {
+                        // After an error elsewhere nobody is there to take it.
+                        Ok(()) => drop(arrived.send(index)),
+                        Err(error) => desk.put(index, Err(error)),
+                    }
+                }
+            });
         }
-        then(&errand.subject)
-    })
+        // Those who work on what has arrived end when the last transfer has.
+        drop(arrived);
+        for _ in 0..jobs.max(1).min(desk.results.len()) {
+            scope.spawn(|| {
+                while let Some(index) = desk.next(|| arrivals.lock().expect(UNBROKEN).recv().ok()) {
+                    desk.put(index, then(&errands[index].subject));
+                }
+            });
+        }
+    });
+    desk.results()
 }
 
 /// Does the same work on many things, `jobs` at a time, the largest first; the results are in their order.
@@ -77,26 +123,46 @@ fn spread<R: Send, E: Send>(
     order: Vec<usize>,
     work: impl Fn(usize) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    let count = order.len();
+    let desk = Desk::new(order.len());
     let queue = Mutex::new(order);
-    let results: Vec<Mutex<Option<Result<R, E>>>> = (0..count).map(|_| Mutex::new(None)).collect();
-    let stopped = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..workers.min(count) {
+    thread::scope(|scope| {
+        for _ in 0..workers.min(desk.results.len()) {
             scope.spawn(|| {
-                while !stopped.load(Ordering::Relaxed) {
-                    let next = queue.lock().expect("no thread panics with this lock").pop();
-                    let Some(index) = next else { break };
-                    let result = work(index);
-                    stopped.fetch_or(result.is_err(), Ordering::Relaxed);
-                    *results[index].lock().expect("no thread panics with this lock") = Some(result);
+                while let Some(index) = desk.next(|| queue.lock().expect(UNBROKEN).pop()) {
+                    desk.put(index, work(index));
                 }
             });
         }
     });
-    // An error has stopped the others: what is undone lies beside it and says nothing.
-    results
-        .into_iter()
-        .filter_map(|result| result.into_inner().expect("no thread panics with this lock"))
-        .collect()
+    desk.results()
+}
+
+const UNBROKEN: &str = "no thread panics with this lock";
+
+/// Where threads get work and leave results, until one of them fails.
+struct Desk<R, E> {
+    results: Vec<Mutex<Option<Result<R, E>>>>,
+    stopped: AtomicBool,
+}
+
+impl<R, E> Desk<R, E> {
+    fn new(count: usize) -> Self {
+        Self { results: (0..count).map(|_| Mutex::new(None)).collect(), stopped: AtomicBool::new(false) }
+    }
+
+    /// Returns what `take` finds to do, unless it is over.
+    fn next(&self, take: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        let stopped = || self.stopped.load(Ordering::Relaxed);
+        if stopped() { None } else { take().filter(|_| !stopped()) }
+    }
+
+    fn put(&self, index: usize, result: Result<R, E>) {
+        self.stopped.fetch_or(result.is_err(), Ordering::Relaxed);
+        *self.results[index].lock().expect(UNBROKEN) = Some(result);
+    }
+
+    /// Returns the results in order; an error has stopped the others, and what is undone beside it says nothing.
+    fn results(self) -> Result<Vec<R>, E> {
+        self.results.into_iter().filter_map(|result| result.into_inner().expect(UNBROKEN)).collect()
+    }
 }

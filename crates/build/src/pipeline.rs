@@ -17,6 +17,7 @@ use crate::debian::{self, Debian, Pick};
 use crate::entry::{self, Clues};
 use crate::error::BuildError;
 use crate::event::{Event, Hop, Reporter, Unit};
+use crate::fetch::Supply;
 use crate::layers::{self, Cut};
 use crate::native::{self, Facted};
 use crate::parts::{Owner, Part, Settled, Strictness, settle};
@@ -136,10 +137,13 @@ impl Foreman<'_> {
         debian.choose((&self.client, self.store), &roots, &options).map_err(BuildError::Debian)
     }
 
+    fn supply<'build>(&'build self, meter: &'build Meter) -> Supply<'build> {
+        Supply { client: &self.client, store: self.store, meter, jobs: self.request.host.jobs }
+    }
+
     fn fetch_packages(&self, debian: &Debian, picks: &[Pick]) -> Result<Vec<Package>, BuildError> {
         self.hop(Hop::Fetch, Unit::Bytes, |meter| {
-            let outside = (&self.client, self.store, meter);
-            system::unpack_all(outside, debian, picks).map_err(BuildError::System)
+            system::unpack_all(self.supply(meter), debian, picks).map_err(BuildError::System)
         })
     }
 
@@ -183,6 +187,7 @@ impl Foreman<'_> {
             project,
             ignore: &settings.ignore,
             epoch: epoch::of_project(&self.request.host, project),
+            jobs: self.request.host.jobs,
         };
         let for_backend = || find_uv().map_err(backend::BackendError::Uv);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
@@ -225,8 +230,8 @@ impl Foreman<'_> {
     /// Unpacks wheels, adds what they ask of the system, and the project's own files.
     fn gather(&self, project: &Project, base: &Base, wheels: Vec<Wheel>) -> Result<Gathered, BuildError> {
         let installed = self.hop(Hop::Unpack, Unit::Bytes, |meter| {
-            let outside = (&self.client, self.store, meter);
-            wheels::install_all(outside, &wheels, &base.target, &base.venv).map_err(BuildError::Wheels)
+            wheels::install_all(self.supply(meter), &wheels, &base.target, &base.venv)
+                .map_err(BuildError::Wheels)
         })?;
         let epoch = epoch::of_project(&self.request.host, project);
         let mut later = vec![Part {

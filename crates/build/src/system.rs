@@ -1,14 +1,14 @@
 //! Distribution packages as parts of the image.
 
-use minke_cas::{Digest, Epoch, Meter, Store, StoreError, Tree};
+use minke_cas::{Digest, Epoch, Store, StoreError, Tree};
 use minke_distro::deb::{self, Control, DebError, Script, Unpacked};
 use minke_distro::{setup, status};
-use minke_net::{Client, FetchError};
+use minke_net::FetchError;
 use serde::{Deserialize, Serialize};
 
 use crate::debian::{Debian, DebianError, Pick};
 use crate::event::Reporter;
-use crate::fetch::{Errand, fetch_each};
+use crate::fetch::{Errand, Supply, fetch_each};
 use crate::parts::{Owner, Part};
 
 /// A package that was unpacked, as it goes into the image.
@@ -72,11 +72,8 @@ struct Prepared {
 ///
 /// # Errors
 /// [`SystemError`] names the package.
-pub fn unpack_all(
-    (client, store, meter): (&Client, &Store, &Meter),
-    debian: &Debian,
-    picks: &[Pick],
-) -> Result<Vec<Package>, SystemError> {
+pub fn unpack_all(supply: Supply<'_>, debian: &Debian, picks: &[Pick]) -> Result<Vec<Package>, SystemError> {
+    let store = supply.store;
     let errand = |pick: &Pick| {
         let address = |source| SystemError::Address { package: pick.name.clone(), source: Box::new(source) };
         let source = debian.source(pick).map_err(address)?;
@@ -84,7 +81,7 @@ pub fn unpack_all(
     };
     let errands: Vec<_> = picks.iter().map(errand).collect::<Result<_, SystemError>>()?;
     let failed = |pick: &Pick, source| SystemError::Fetch { package: title(pick), source };
-    fetch_each(client, (store, meter), errands, failed, |pick| unpack(store, pick))
+    fetch_each(supply, errands, failed, |pick| unpack(store, pick))
 }
 
 fn title(pick: &Pick) -> String {

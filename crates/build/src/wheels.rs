@@ -4,15 +4,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use minke_cas::{Digest, Meter, Store, StoreError};
-use minke_net::{Client, FetchError};
+use minke_cas::{Digest, Store, StoreError};
+use minke_net::FetchError;
 use minke_python::{
     Distribution, Installed, Location, NameError, Origin, PackageName, Provenance, Target, Venv, WheelError,
     WheelFile, WheelFileName, WheelFileNameError, WheelWarning,
 };
 use serde::Serialize;
 
-use crate::fetch::{Errand, fetch_each};
+use crate::fetch::{Errand, Supply, fetch_each};
 
 /// A wheel that is in the store or can be fetched into it.
 #[derive(Clone, Debug)]
@@ -244,11 +244,12 @@ struct Key<'key> {
 /// # Errors
 /// [`WheelsError`] names the wheel.
 pub fn install_all(
-    (client, store, meter): (&Client, &Store, &Meter),
+    supply: Supply<'_>,
     wheels: &[Wheel],
     target: &Target,
     venv: &Venv,
 ) -> Result<Vec<Installed>, WheelsError> {
+    let store = supply.store;
     let errands = wheels
         .iter()
         .map(|wheel| Errand {
@@ -258,7 +259,7 @@ pub fn install_all(
         .collect();
     let failed =
         |wheel: &&Wheel, source| WheelsError::Fetch { name: wheel.name.clone(), target: *target, source };
-    fetch_each(client, (store, meter), errands, failed, |wheel| install(store, wheel, venv))
+    fetch_each(supply, errands, failed, |wheel| install(store, wheel, venv))
 }
 
 fn install(store: &Store, wheel: &Wheel, venv: &Venv) -> Result<Installed, WheelsError> {
