@@ -19,7 +19,7 @@ use minke_python::{
 use serde::{Deserialize, Serialize};
 
 use crate::event::Reporter;
-use crate::fetch::Supply;
+use crate::fetch::Fetcher;
 use crate::lock::{self, LockStepError};
 use crate::project::ignore::Purpose;
 use crate::project::sources::{Sources, SourcesTreeError};
@@ -339,8 +339,8 @@ impl Workshop<'_> {
             |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
         let needs = wheels::sort(self.store, found, target, (&self.project.root, &[])).map_err(failed)?;
         let meter = Meter::default();
-        let supply = Supply { client: self.client, store: self.store, meter: &meter, jobs: self.jobs };
-        let installed = wheels::install_all(supply, &needs.wheels, target, &venv(target)).map_err(failed)?;
+        let fetcher = Fetcher { client: self.client, store: self.store, meter: &meter, jobs: self.jobs };
+        let installed = wheels::install_all(fetcher, &needs.wheels, target, &venv(target)).map_err(failed)?;
         let parts = installed
             .into_iter()
             .map(|installed| crate::parts::Part {

@@ -13,7 +13,7 @@ const TRANSFERS: usize = 32;
 
 /// What fetching takes, and where it is counted.
 #[derive(Clone, Copy)]
-pub struct Supply<'build> {
+pub struct Fetcher<'build> {
     /// Who fetches.
     pub client: &'build Client,
     /// Where what was fetched goes.
@@ -40,7 +40,7 @@ pub(crate) struct Errand<T> {
 /// # Errors
 /// The first error of `then`, or `failed` of the first that cannot be fetched.
 pub(crate) fn fetch_each<T, R, E>(
-    supply: Supply<'_>,
+    fetcher: Fetcher<'_>,
     errands: Vec<Errand<T>>,
     failed: impl Fn(&T, FetchError) -> E + Sync,
     then: impl Fn(&T) -> Result<R, E> + Sync,
@@ -50,7 +50,7 @@ where
     R: Send,
     E: Send,
 {
-    let Supply { client, store, meter, jobs } = supply;
+    let Fetcher { client, store, meter, jobs } = fetcher;
     // The largest first: what is begun last should be short.
     let mut order: Vec<usize> = (0..errands.len()).collect();
     let size = |errand: &Errand<T>| errand.source.as_ref().and_then(|source| source.size).unwrap_or(u64::MAX);

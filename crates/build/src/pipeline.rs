@@ -17,7 +17,7 @@ use crate::debian::{self, Debian, Pick};
 use crate::entry::{self, Clues};
 use crate::error::BuildError;
 use crate::event::{Event, Hop, Reporter, Unit};
-use crate::fetch::Supply;
+use crate::fetch::Fetcher;
 use crate::layers::{self, Cut};
 use crate::native::{self, Facted};
 use crate::parts::{Owner, Part, Settled, Strictness, settle};
@@ -137,13 +137,13 @@ impl Foreman<'_> {
         debian.choose((&self.client, self.store), &roots, &options).map_err(BuildError::Debian)
     }
 
-    fn supply<'build>(&'build self, meter: &'build Meter) -> Supply<'build> {
-        Supply { client: &self.client, store: self.store, meter, jobs: self.request.host.jobs }
+    fn fetcher<'build>(&'build self, meter: &'build Meter) -> Fetcher<'build> {
+        Fetcher { client: &self.client, store: self.store, meter, jobs: self.request.host.jobs }
     }
 
     fn fetch_packages(&self, debian: &Debian, picks: &[Pick]) -> Result<Vec<Package>, BuildError> {
         self.hop(Hop::Fetch, Unit::Bytes, |meter| {
-            system::unpack_all(self.supply(meter), debian, picks).map_err(BuildError::System)
+            system::unpack_all(self.fetcher(meter), debian, picks).map_err(BuildError::System)
         })
     }
 
@@ -230,7 +230,7 @@ impl Foreman<'_> {
     /// Unpacks wheels, adds what they ask of the system, and the project's own files.
     fn gather(&self, project: &Project, base: &Base, wheels: Vec<Wheel>) -> Result<Gathered, BuildError> {
         let installed = self.hop(Hop::Unpack, Unit::Bytes, |meter| {
-            wheels::install_all(self.supply(meter), &wheels, &base.target, &base.venv)
+            wheels::install_all(self.fetcher(meter), &wheels, &base.target, &base.venv)
                 .map_err(BuildError::Wheels)
         })?;
         let epoch = epoch::of_project(&self.request.host, project);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::debian::{Debian, DebianError, Pick};
 use crate::event::Reporter;
-use crate::fetch::{Errand, Supply, fetch_each};
+use crate::fetch::{Errand, Fetcher, fetch_each};
 use crate::parts::{Owner, Part};
 
 /// A package that was unpacked, as it goes into the image.
@@ -72,8 +72,12 @@ struct Prepared {
 ///
 /// # Errors
 /// [`SystemError`] names the package.
-pub fn unpack_all(supply: Supply<'_>, debian: &Debian, picks: &[Pick]) -> Result<Vec<Package>, SystemError> {
-    let store = supply.store;
+pub fn unpack_all(
+    fetcher: Fetcher<'_>,
+    debian: &Debian,
+    picks: &[Pick],
+) -> Result<Vec<Package>, SystemError> {
+    let store = fetcher.store;
     let errand = |pick: &Pick| {
         let address = |source| SystemError::Address { package: pick.name.clone(), source: Box::new(source) };
         let source = debian.source(pick).map_err(address)?;
@@ -81,7 +85,7 @@ pub fn unpack_all(supply: Supply<'_>, debian: &Debian, picks: &[Pick]) -> Result
     };
     let errands: Vec<_> = picks.iter().map(errand).collect::<Result<_, SystemError>>()?;
     let failed = |pick: &Pick, source| SystemError::Fetch { package: title(pick), source };
-    fetch_each(supply, errands, failed, |pick| unpack(store, pick))
+    fetch_each(fetcher, errands, failed, |pick| unpack(store, pick))
 }
 
 fn title(pick: &Pick) -> String {

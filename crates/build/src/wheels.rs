@@ -12,7 +12,7 @@ use minke_python::{
 };
 use serde::Serialize;
 
-use crate::fetch::{Errand, Supply, fetch_each};
+use crate::fetch::{Errand, Fetcher, fetch_each};
 
 /// A wheel that is in the store or can be fetched into it.
 #[derive(Clone, Debug)]
@@ -244,12 +244,12 @@ struct Key<'key> {
 /// # Errors
 /// [`WheelsError`] names the wheel.
 pub fn install_all(
-    supply: Supply<'_>,
+    fetcher: Fetcher<'_>,
     wheels: &[Wheel],
     target: &Target,
     venv: &Venv,
 ) -> Result<Vec<Installed>, WheelsError> {
-    let store = supply.store;
+    let store = fetcher.store;
     let errands = wheels
         .iter()
         .map(|wheel| Errand {
@@ -259,7 +259,7 @@ pub fn install_all(
         .collect();
     let failed =
         |wheel: &&Wheel, source| WheelsError::Fetch { name: wheel.name.clone(), target: *target, source };
-    fetch_each(supply, errands, failed, |wheel| install(store, wheel, venv))
+    fetch_each(fetcher, errands, failed, |wheel| install(store, wheel, venv))
 }
 
 fn install(store: &Store, wheel: &Wheel, venv: &Venv) -> Result<Installed, WheelsError> {
