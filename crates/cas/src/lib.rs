@@ -16,5 +16,8 @@ pub use epoch::Epoch;
 pub use meter::Meter;
 pub use path::{ImagePath, Name, PathError};
 pub use source::{Source, SourceUrl, SourceUrlError};
-pub use store::{BlobWriter, Content, Ownership, PackId, PackWriter, Scratch, Store, StoreError};
+pub use store::{
+    BlobWriter, Claim, Clean, Content, Dropped, Keep, Kind, Listener, Ownership, PackId, PackWriter, Partial,
+    Scratch, Store, StoreError, Swept, Usage, Verified,
+};
 pub use tree::{Conflict, Directory, Entry, File, Mode, Owner, Symlink, Tree, TreeError, Walk};

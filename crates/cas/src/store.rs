@@ -1,38 +1,57 @@
 //! The cache: blobs by digest, packs of small files, remembered results, and scratch space.
 //!
 //! ```text
-//! CACHE/v1/blobs/ab/ab12…       bytes by their sha256: downloads, compressed segments, layers, manifests
-//! CACHE/v1/packs/ab/ab12…       the contents of one unpacked archive, one after the other
-//! CACHE/v1/packs/ab/ab12….json  which content lies where in it
-//! CACHE/v1/memo/KIND/ab/ab12…   a remembered result beside the key it was computed from
-//! CACHE/v1/rooms/ab12…/         a tree written out as loose files
-//! CACHE/v1/names/…              what the user calls things: small texts that may be replaced
-//! CACHE/v1/scratch/…            work that isn't finished; whose process is gone is swept away
+//! CACHE/v2/blobs/ab/ab12…       bytes by their sha256: downloads, compressed segments, layers, manifests
+//! CACHE/v2/packs/ab/ab12…       the contents of one unpacked archive, one after the other, and their listing
+//! CACHE/v2/memo/KIND/ab/ab12…   a remembered result, beside what it needs to be believed
+//! CACHE/v2/rooms/ab12…/         a tree written out as loose files; ab12….tree says what it was made from
+//! CACHE/v2/names/…              what the user calls things: small texts that may be replaced
+//! CACHE/v2/partial/ab12…        a download that isn't whole yet, locked by whoever goes on with it
+//! CACHE/v2/locks/…              results that somebody is computing
+//! CACHE/v2/boots/…              the boots of machines under which the cache was looked through
+//! CACHE/v2/scratch/…            work that isn't finished; whose process is gone is swept away
+//! CACHE/v2/lock                 shared by all who use the cache, exclusive for who takes from it
 //! ```
 //!
 //! Everything is written under a unique temporary name in `scratch` and renamed when it is whole, so that a
-//! process that is killed leaves nothing a later one believes. Files are not synced to the disk: after a
-//! power failure, what was written last may be empty; sizes are checked on opening, and `minke cache
-//! clean` starts anew.
+//! process that is killed leaves nothing a later one believes. Files are not synced to the disk; what a power
+//! failure makes of that, and who waits for whom, stands in `docs/design/store.md`.
 //!
 //! This module is the one door to the cache directory.
 
+mod blob;
+mod boot;
+mod format;
+mod gc;
+mod locks;
 mod memo;
 mod names;
 mod pack;
+mod partial;
+mod references;
 mod room;
 mod scratch;
+mod usage;
+mod verify;
 
 use std::fs;
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::{Digest, File, Hasher};
+use crate::{Digest, File};
 
+use blob::copy;
+
+pub use blob::BlobWriter;
+pub use gc::{Clean, Keep, Swept};
+pub use locks::Listener;
 pub use pack::{Content, PackId, PackWriter};
+pub use partial::{Claim, Partial};
 pub use room::Ownership;
 pub use scratch::Scratch;
+pub use usage::{Kind, Usage};
+pub use verify::{Dropped, Verified};
 
 /// The content-addressed cache; cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -42,8 +61,23 @@ pub struct Store {
 
 struct Inner {
     root: PathBuf,
+    access: Access,
+    /// The caches below: looked into, never written.
+    also: Vec<PathBuf>,
     packs: Mutex<pack::OpenPacks>,
     scratch: scratch::Home,
+    /// Held open: the kernel lets go of the locks when the process ends, however it ends.
+    in_use: Mutex<locks::InUse>,
+    listener: Listener,
+}
+
+/// What may be done with the cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Access {
+    /// Everything.
+    Write,
+    /// Only reading: its file system, or the rights of its files, allow nothing else.
+    Read,
 }
 
 /// The cache cannot do what was asked of it.
@@ -84,6 +118,22 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// The cache was made by a newer minke.
+    #[error("the cache in `{}` is of format {found}; this minke knows formats up to {known}", root.display())]
+    Newer {
+        /// Where it lies.
+        root: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// Something is missing in a cache to which nothing can be added.
+    #[error("the cache in `{}` is read-only and has not got all that is needed", root.display())]
+    ReadOnly {
+        /// Where it lies.
+        root: PathBuf,
+    },
 }
 
 impl StoreError {
@@ -97,127 +147,61 @@ impl Store {
     /// Opens a cache, makes it where it is missing, and sweeps away what killed processes left.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the directory cannot be made or written.
+    /// As [`Store::open_over`].
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let root = std::path::absolute(root).map_err(StoreError::io("find", root))?.join("v1");
-        for below in ["blobs", "packs", "memo", "rooms", "names", "scratch"] {
-            let directory = root.join(below);
-            fs::create_dir_all(&directory).map_err(StoreError::io("make", &directory))?;
+        Self::open_over(root, &[], Listener::default())
+    }
+
+    /// Opens a cache above others: what it hasn't got is looked for in those, in their order.
+    ///
+    /// Nothing is ever written to the others; one that isn't there has nothing. A cache that is there and
+    /// cannot be written is read, and unfinished work lies in the system's temporary directory then. `listener`
+    /// hears of every wait for another process.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] if a newer minke made one of them; [`StoreError::Io`] if the directory cannot be
+    /// made.
+    pub fn open_over(root: &Path, also: &[PathBuf], listener: Listener) -> Result<Self, StoreError> {
+        let home = std::path::absolute(root).map_err(StoreError::io("find", root))?;
+        format::refuse_newer(&home)?;
+        let root = format::directory(&home);
+        let mut in_use = locks::InUse::default();
+        let (scratch, access) = match format::make(&root).and_then(|()| {
+            in_use.share(&root, &listener)?;
+            partial::sweep(&root);
+            scratch::Home::open(&root.join("scratch"))
+        }) {
+            Ok(scratch) => (scratch, Access::Write),
+            Err(error) if format::is_refused(&error) && root.join("blobs").is_dir() => {
+                in_use.share(&root, &listener)?;
+                (scratch::Home::elsewhere()?, Access::Read)
+            }
+            Err(error) => return Err(error),
+        };
+        let mut below = Vec::new();
+        for also in also {
+            format::refuse_newer(also)?;
+            let also = format::directory(also);
+            if also.is_dir() && also != root {
+                in_use.share(&also, &listener)?;
+                below.push(also);
+            }
         }
-        // Backups, and minke itself where the cache lies in a project, pass over a directory that says what it is.
-        // Spec: <https://bford.info/cachedir/>
-        let tag = root.with_file_name("CACHEDIR.TAG");
-        if !tag.exists() {
-            fs::write(
-                &tag,
-                "Signature: 8a477f597d28d172789f06886806bc55\n# minke keeps what it can make again here.\n",
-            )
-            .map_err(StoreError::io("write", &tag))?;
-        }
-        let scratch = scratch::Home::open(&root.join("scratch"))?;
-        Ok(Self { inner: Arc::new(Inner { root, packs: Mutex::default(), scratch }) })
+        let (also, packs, in_use) = (below, Mutex::default(), Mutex::new(in_use));
+        let inner = Inner { root, access, also, packs, scratch, in_use, listener };
+        let store = Self { inner: Arc::new(inner) };
+        store.look_through_after_boot()?;
+        Ok(store)
+    }
+
+    /// Tells whether a directory has a cache that this minke can read.
+    pub fn is_at(directory: &Path) -> bool {
+        format::directory(directory).is_dir()
     }
 
     /// Returns where the cache lies.
     pub fn root(&self) -> &Path {
         &self.inner.root
-    }
-
-    /// Returns where a blob lies or would lie: for a process that reads it by name.
-    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.inner.root.join("blobs").join(&hex[..2]).join(hex)
-    }
-
-    /// Tells whether a blob is there.
-    pub fn has(&self, digest: &Digest) -> bool {
-        self.blob_path(digest).is_file()
-    }
-
-    /// Stores bytes that are in memory.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
-        let digest = Digest::of(bytes);
-        if !self.has(&digest) {
-            let mut blob = self.blob_writer()?;
-            blob.write_all(bytes).map_err(StoreError::io("write", self.blob_path(&digest)))?;
-            blob.finish()?;
-        }
-        Ok(digest)
-    }
-
-    /// Stores all that a reader gives and refuses it if it isn't what was expected.
-    ///
-    /// # Errors
-    /// [`StoreError::Mismatch`] for other bytes, which are dropped; [`StoreError::Input`] if the reader
-    /// fails; [`StoreError::Io`].
-    pub fn put_expected(&self, mut reader: impl Read, expected: &Digest) -> Result<u64, StoreError> {
-        let mut blob = self.blob_writer()?;
-        copy(&mut reader, |bytes| {
-            blob.write_all(bytes).map_err(StoreError::io("write", self.blob_path(expected)))
-        })?;
-        blob.finish_expected(expected)
-    }
-
-    /// Stores a file of the user's, of which little is in memory at a time; one that is there is only read.
-    ///
-    /// # Errors
-    /// [`StoreError::Input`] if it cannot be read; [`StoreError::Io`].
-    pub fn put_file(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
-        let mut file = fs::File::open(path).map_err(StoreError::Input)?;
-        let mut hasher = Hasher::new();
-        let size = copy(&mut file, |bytes| {
-            hasher.update(bytes);
-            Ok(())
-        })?;
-        let digest = hasher.finish();
-        if self.has(&digest) {
-            return Ok((digest, size));
-        }
-        file.rewind().map_err(StoreError::Input)?;
-        let mut blob = self.blob_writer()?;
-        // It may have changed meanwhile: what counts is what is read now.
-        copy(&mut file, |bytes| {
-            blob.write_all(bytes).map_err(StoreError::io("write", self.blob_path(&digest)))
-        })?;
-        blob.finish()
-    }
-
-    /// Starts a blob whose digest is known when it is whole.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
-        let (path, file) = self.inner.scratch.file()?;
-        Ok(BlobWriter { store: self.clone(), path, file, hasher: Hasher::new(), size: 0, finished: false })
-    }
-
-    /// Opens a blob for reading.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] if it isn't there; [`StoreError::Io`].
-    pub fn open_blob(&self, digest: &Digest) -> Result<fs::File, StoreError> {
-        let path = self.blob_path(digest);
-        match fs::File::open(&path) {
-            Ok(file) => Ok(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::Missing { what: digest.to_string() })
-            }
-            Err(error) => Err(StoreError::io("open", path)(error)),
-        }
-    }
-
-    /// Reads a whole blob into memory: for small ones.
-    ///
-    /// # Errors
-    /// As [`Store::open_blob`].
-    pub fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = Vec::new();
-        let mut file = self.open_blob(digest)?;
-        file.read_to_end(&mut bytes).map_err(StoreError::io("read", self.blob_path(digest)))?;
-        Ok(bytes)
     }
 
     /// Reads the whole content of a tree's file into memory.
@@ -227,93 +211,56 @@ impl Store {
     pub fn read_file(&self, file: &File) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::with_capacity(file.size as usize);
         let mut content = self.content(file)?;
-        content.read_to_end(&mut bytes).map_err(StoreError::io("read", content.path().to_owned()))?;
+        io::Read::read_to_end(&mut content, &mut bytes)
+            .map_err(StoreError::io("read", content.path().to_owned()))?;
         Ok(bytes)
+    }
+
+    /// Looks for a file in this cache, then in those below it; `place` is relative to a cache's root.
+    ///
+    /// One that is found in this cache counts as used today.
+    fn find(&self, place: &Path) -> Option<(PathBuf, fs::Metadata)> {
+        let Inner { root, access, also, .. } = &*self.inner;
+        let own = root.join(place);
+        if let Some(metadata) = fs::metadata(&own).ok().filter(fs::Metadata::is_file) {
+            if *access == Access::Write {
+                format::mark_used(&own, &metadata);
+            }
+            return Some((own, metadata));
+        }
+        also.iter().find_map(|root| {
+            let path = root.join(place);
+            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+            Some((path, metadata))
+        })
+    }
+
+    /// Refuses what would write to a read-only cache.
+    fn writable(&self) -> Result<(), StoreError> {
+        match self.inner.access {
+            Access::Write => Ok(()),
+            Access::Read => Err(StoreError::ReadOnly { root: self.inner.root.clone() }),
+        }
     }
 
     /// Moves a finished scratch file to its place; whoever came first has written the same.
     fn settle(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
+        self.writable()?;
         let parent = to.parent().expect("a place in the cache has a directory");
-        fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
-        fs::rename(from, to).map_err(StoreError::io("write", to))
-    }
-}
-
-/// Hands on all that a reader gives and returns how many bytes that were.
-fn copy(
-    reader: &mut impl Read,
-    mut write: impl FnMut(&[u8]) -> Result<(), StoreError>,
-) -> Result<u64, StoreError> {
-    let mut buffer = vec![0; 64 * 1024];
-    let mut size = 0;
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok(size),
-            Ok(count) => {
-                write(&buffer[..count])?;
-                size += count as u64;
+        // Most directories are there: asking costs less than making.
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
+                fs::rename(from, to).map_err(StoreError::io("write", to))
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StoreError::Input(error)),
+            renamed => renamed.map_err(StoreError::io("write", to)),
         }
     }
 }
 
-/// A blob that is being written; dropped before [`BlobWriter::finish`], it is gone.
-pub struct BlobWriter {
-    store: Store,
-    path: PathBuf,
-    file: fs::File,
-    hasher: Hasher,
-    size: u64,
-    finished: bool,
-}
-
-impl Write for BlobWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        self.size += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl BlobWriter {
-    /// Puts the blob in its place and returns its digest and size in bytes.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn finish(mut self) -> Result<(Digest, u64), StoreError> {
-        let digest = self.hasher.clone().finish();
-        self.store.settle(&self.path, &self.store.blob_path(&digest))?;
-        self.finished = true;
-        Ok((digest, self.size))
-    }
-
-    /// Puts the blob in its place if it is what was expected, and drops it if not.
-    ///
-    /// # Errors
-    /// [`StoreError::Mismatch`]; [`StoreError::Io`].
-    pub fn finish_expected(self, expected: &Digest) -> Result<u64, StoreError> {
-        let actual = self.hasher.clone().finish();
-        if actual != *expected {
-            return Err(StoreError::Mismatch { expected: *expected, actual, size: self.size });
-        }
-        Ok(self.finish()?.1)
-    }
-}
-
-impl Drop for BlobWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // What cannot be removed now is swept away with the scratch directory.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+/// Returns where something lies that is found by 64 digits: below a directory of the first two.
+fn shard(hex: &str) -> PathBuf {
+    Path::new(&hex[..2]).join(hex)
 }
 
 #[cfg(test)]

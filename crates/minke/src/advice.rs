@@ -62,7 +62,10 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
     match failure {
         Failure::Usage(error) => usage(error),
         Failure::Surroundings(error) => surroundings(error),
-        Failure::Cache(_) => Exit::Project.help("`--cache-dir` or MINKE_CACHE choose another place"),
+        Failure::Cache(StoreError::Io { .. }) => {
+            Exit::Project.help("`--cache-dir` or MINKE_CACHE choose another place")
+        }
+        Failure::Cache(error) => store(error),
         Failure::Output(_) => Exit::Project.silent(),
         Failure::Signals(_) => Exit::Bug.silent(),
         Failure::Project(error) => foreman::project(error),
@@ -98,7 +101,12 @@ fn store(error: &StoreError) -> Advice {
         ),
         StoreError::Mismatch { .. } => Exit::Network.help("try again; the file was damaged on its way"),
         StoreError::Missing { .. } | StoreError::Damaged { .. } => {
-            Exit::Project.help("remove the cache; what was in it is fetched and built again")
+            Exit::Project.help("`minke cache verify` drops what is damaged; it is fetched and built again")
+        }
+        StoreError::Newer { .. } => Exit::Project
+            .help("use the minke that made it; `--cache-dir` or MINKE_CACHE choose another place"),
+        StoreError::ReadOnly { .. } => {
+            Exit::Project.help("choose a place that can be written with `--cache-dir` or MINKE_CACHE")
         }
     }
 }

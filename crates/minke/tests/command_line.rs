@@ -112,7 +112,7 @@ fn a_cache_that_cannot_be_made_is_status_1() {
     status: 1
     stdout: 
     stderr: error: cannot open the cache
-      because: cannot make `CACHE/file/v1/blobs` in the cache
+      because: cannot make `CACHE/file/v2/blobs` in the cache
       because: Not a directory (os error 20)
       help: `--cache-dir` or MINKE_CACHE choose another place
     ");
@@ -166,7 +166,7 @@ fn an_interrupted_build_leaves_nothing_unfinished() {
         let output = child.wait_with_output().unwrap();
         drop(connection);
         assert_eq!(seen(directory.path(), &output), format!("status: {status}\nstdout: \nstderr: "));
-        let left = std::fs::read_dir(directory.path().join("cache/v1/scratch")).unwrap().count();
+        let left = std::fs::read_dir(directory.path().join("cache/v2/scratch")).unwrap().count();
         assert_eq!(left, 0, "unfinished work is left after {signal:?}");
     }
 }

@@ -10,7 +10,6 @@
 
 mod apply;
 
-use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use minke_cas::{
@@ -141,8 +140,7 @@ pub(crate) fn remember(store: &Store, diff_id: &DiffId, changes: &Changes) -> Re
 const MEMO: &str = "layer-1";
 
 fn read_layer(store: &Store, layer: &ImageLayer) -> Result<Changes, FlattenError> {
-    let known = store.recall(MEMO, &layer.diff_id);
-    if let Some(changes) = known.filter(|changes| has_contents(store, changes)) {
+    if let Some(changes) = store.recall(MEMO, &layer.diff_id) {
         return Ok(changes);
     }
     let pack = PackId::of(MEMO, &layer.diff_id.digest());
@@ -158,18 +156,6 @@ fn read_layer(store: &Store, layer: &ImageLayer) -> Result<Changes, FlattenError
     let changes = unpack(store, layer, pack, HashingReader::new(tar))?;
     remember(store, &layer.diff_id, &changes)?;
     Ok(changes)
-}
-
-/// Tells whether nothing was deleted from the store that these files need.
-fn has_contents(store: &Store, changes: &Changes) -> bool {
-    let mut packs = BTreeSet::new();
-    changes.iter().all(|(_, change)| match change {
-        Change::File(file) => match file.pack {
-            Some(pack) => !packs.insert(pack) || store.has_pack(pack),
-            None => store.has(&file.content),
-        },
-        _ => true,
-    })
 }
 
 fn unpack(

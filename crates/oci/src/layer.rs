@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compression::Compressor;
 use crate::flatten::{self, Change, Changes};
-use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, is_whole, unwritten};
+use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, unwritten};
 use crate::tar::{END, Member, MemberKind, header};
 use crate::{Compression, Descriptor, LayerError, Segment, SegmentBlob};
 
@@ -69,11 +69,8 @@ pub fn write_layer(
     let segments: Vec<_> =
         spec.segments.iter().map(|segment| (segment.tree.digest(), segment.epoch)).collect();
     let key = (segments, spec.directories.digest(), compression);
-    let known = store.recall("layer-written-1", &key);
-    let known =
-        known.filter(|known: &Written| is_whole(store, &known.descriptor.digest, known.descriptor.size));
-    let Written { descriptor, diff_id, tar_size, entries } = match known {
-        Some(known) => {
+    let Written { descriptor, diff_id, tar_size, entries } = match store.recall("layer-written-1", &key) {
+        Some::<Written>(known) => {
             meter.expect(known.tar_size);
             meter.advance(known.tar_size);
             known

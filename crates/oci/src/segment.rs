@@ -133,8 +133,7 @@ pub(crate) fn compress(
     meter: &Meter,
 ) -> Result<SegmentBlob, LayerError> {
     let key = (segment.tree.digest(), segment.epoch, compression);
-    let known = store.recall("segment-1", &key);
-    if let Some(blob) = known.filter(|blob: &SegmentBlob| is_whole(store, &blob.digest, blob.size)) {
+    if let Some(blob) = store.recall::<_, SegmentBlob>("segment-1", &key) {
         meter.advance(blob.tar_size);
         return Ok(blob);
     }
@@ -160,11 +159,6 @@ pub(crate) fn compress(
     let blob = SegmentBlob { digest, size, tar_size };
     store.remember("segment-1", &key, &blob)?;
     Ok(blob)
-}
-
-/// Tells whether a blob is there and as long as it was: after a power failure it may be empty.
-pub(crate) fn is_whole(store: &Store, digest: &Digest, size: u64) -> bool {
-    store.open_blob(digest).is_ok_and(|file| file.metadata().is_ok_and(|metadata| metadata.len() == size))
 }
 
 pub(crate) fn unwritten(store: &Store, source: io::Error) -> StoreError {

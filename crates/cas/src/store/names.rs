@@ -13,11 +13,15 @@ const LONGEST: usize = 200;
 const GOES_ON: &str = "+";
 
 impl Store {
-    /// Sets what a name of a kind stands for; readers see the old text or the new one, never half of one.
+    /// Sets what a name of a kind stands for, which isn't nothing; readers see the old text or the new one, never half of one.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn set_name(&self, kind: &str, name: &str, text: &str) -> Result<(), StoreError> {
+        if self.name(kind, name)?.as_deref() == Some(text) {
+            return Ok(());
+        }
+        self.writable()?;
         let (path, mut file) = self.inner.scratch.file()?;
         file.write_all(text.as_bytes()).map_err(StoreError::io("write", &path))?;
         self.settle(&path, &self.name_path(kind, name))
@@ -30,7 +34,8 @@ impl Store {
     pub fn name(&self, kind: &str, name: &str) -> Result<Option<String>, StoreError> {
         let path = self.name_path(kind, name);
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
+            // Empty after a power failure: the name was being set.
+            Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io("read", path)(error)),
         }
@@ -41,6 +46,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn forget_name(&self, kind: &str, name: &str) -> Result<bool, StoreError> {
+        self.writable()?;
         let path = self.name_path(kind, name);
         match fs::remove_file(&path) {
             Ok(()) => Ok(true),

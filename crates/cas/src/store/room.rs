@@ -1,11 +1,13 @@
 //! Rooms: a tree written out as loose files, once, for processes that need a directory.
+//!
+//! Beside each lies the tree it was made from, by which it can be checked.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use super::{Store, StoreError};
+use super::{Access, Store, StoreError, format};
 use crate::{Entry, ImagePath, Owner, Tree};
 
 /// Whose the files of a room are.
@@ -27,13 +29,33 @@ impl Store {
             Ownership::Caller => "",
             Ownership::Tree => "-owned",
         };
-        let place = self.inner.root.join("rooms").join(format!("{}{suffix}", tree.digest().hex()));
+        let name = format!("{}{suffix}", tree.digest().hex());
+        let caches = std::iter::once(&self.inner.root).chain(&self.inner.also);
+        for place in caches.map(|root| root.join("rooms").join(&name)) {
+            if let Some(metadata) = fs::metadata(&place).ok().filter(fs::Metadata::is_dir) {
+                if self.inner.access == Access::Write && place.starts_with(&self.inner.root) {
+                    format::mark_used(&place, &metadata);
+                }
+                return Ok(place);
+            }
+        }
+        let place = match self.inner.access {
+            Access::Write => self.inner.root.join("rooms").join(&name),
+            // As long as this process lasts.
+            Access::Read => self.inner.scratch.place(&name),
+        };
         if place.is_dir() {
             return Ok(place);
         }
         let scratch = self.scratch()?;
         let made = scratch.path().join("room");
         self.write_tree(tree, &made, ownership)?;
+        // Before the room, so that every room has one.
+        let (listing, mut file) = self.inner.scratch.file()?;
+        let text = serde_json::to_vec(tree).expect("a tree is JSON");
+        file.write_all(&text).map_err(StoreError::io("write", &listing))?;
+        let beside = place.with_extension("tree");
+        fs::rename(&listing, &beside).map_err(StoreError::io("write", &beside))?;
         match fs::rename(&made, &place) {
             Ok(()) => Ok(place),
             // Another process was faster and has made the same.

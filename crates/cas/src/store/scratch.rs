@@ -20,12 +20,20 @@ pub struct Scratch {
 }
 
 impl Home {
+    /// Makes a directory in the cache's own, and sweeps away those of processes that are gone.
     pub(super) fn open(scratch: &Path) -> Result<Self, StoreError> {
         sweep(scratch);
-        let directory = tempfile::Builder::new()
-            .prefix("run-")
-            .tempdir_in(scratch)
-            .map_err(StoreError::io("make a directory in", scratch))?;
+        let directory = tempfile::Builder::new().prefix("run-").tempdir_in(scratch);
+        Self::locked(directory.map_err(StoreError::io("make a directory in", scratch))?)
+    }
+
+    /// Makes a directory among the system's temporary ones, for a cache that cannot be written.
+    pub(super) fn elsewhere() -> Result<Self, StoreError> {
+        let directory = tempfile::Builder::new().prefix("minke-").tempdir();
+        Self::locked(directory.map_err(StoreError::io("make", "a temporary directory"))?)
+    }
+
+    fn locked(directory: tempfile::TempDir) -> Result<Self, StoreError> {
         // Locked before it is called `lock`: another process that sweeps takes one that isn't locked for abandoned.
         let unlocked = directory.path().join("unlocked");
         let lock = fs::File::create(&unlocked).map_err(StoreError::io("write", &unlocked))?;
@@ -33,6 +41,11 @@ impl Home {
         let path = directory.path().join("lock");
         fs::rename(&unlocked, &path).map_err(StoreError::io("make", &path))?;
         Ok(Self { directory, _lock: lock, next: AtomicU64::new(0) })
+    }
+
+    /// Returns the place for something that is to last as long as the process.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     pub(super) fn unique(&self) -> PathBuf {
@@ -67,7 +80,7 @@ fn sweep(scratch: &Path) {
 }
 
 /// Removes a directory even where a tree's read-only directories lie in it.
-fn remove(directory: &Path) -> std::io::Result<()> {
+pub(super) fn remove(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     if fs::remove_dir_all(directory).is_ok() || !directory.exists() {
         return Ok(());

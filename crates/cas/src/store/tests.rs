@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::*;
@@ -57,7 +58,7 @@ fn a_pack_that_was_cut_short_is_not_believed() {
     let mut pack = store.pack_writer(PackId::of("test-1", &Digest::of(b""))).unwrap();
     let (content, size) = pack.add(&b"content"[..]).unwrap();
     let id = pack.finish().unwrap();
-    let path = store.pack_path(id);
+    let path = store.root().join(id.place());
     fs::write(&path, "cont").unwrap();
     let file = File { pack: Some(id), ..File::new(content, size, Mode::REGULAR) };
     assert_eq!(
@@ -171,3 +172,6 @@ fn a_file_is_stored_as_it_is() {
     assert_eq!(store.read_blob(&Digest::of(&bytes)).unwrap(), bytes);
     assert_eq!(leftovers(&store), 0);
 }
+
+mod shared;
+mod upkeep;

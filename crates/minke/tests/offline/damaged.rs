@@ -12,7 +12,7 @@ fn after(damage: impl Fn(&Path)) -> Option<(String, Ran)> {
     let town = Town::with(&wheels)?;
     town.project("shop", &wheels);
     let first = town.builds(&["shop"]);
-    damage(&town.path("cache/v1"));
+    damage(&town.path("cache/v2"));
     let second = town.minke(&["build", "--quiet", "shop", "-o", "oci:layout"]);
     if second.status == 0 {
         // Whatever it took from the cache must be whole.

@@ -14,7 +14,7 @@ use crate::town::Town;
 
 /// What is left of unfinished work in a town's cache.
 fn scratch(town: &Town) -> Vec<String> {
-    let entries = fs::read_dir(town.path("cache/v1/scratch")).expect("a cache has a place for scratch");
+    let entries = fs::read_dir(town.path("cache/v2/scratch")).expect("a cache has a place for scratch");
     entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 

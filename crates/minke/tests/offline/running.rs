@@ -386,5 +386,5 @@ fn what_a_killed_container_leaves_is_swept_away() {
     child.kill().unwrap();
     child.wait().unwrap();
     town.succeeds(&["images"]);
-    assert_eq!(fs::read_dir(town.path("cache/v1/scratch")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(town.path("cache/v2/scratch")).unwrap().count(), 0);
 }

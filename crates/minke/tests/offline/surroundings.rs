@@ -50,14 +50,14 @@ fn the_cache_is_where_it_is_said_to_be() {
     let home = town.path("home");
     let variables = [("HOME", home.to_str().unwrap())];
     made(&[], &variables);
-    assert!(town.path("home/.cache/minke/v1").is_dir());
+    assert!(town.path("home/.cache/minke/v2").is_dir());
     let xdg = town.path("xdg");
     made(&[], &[variables[0], ("XDG_CACHE_HOME", xdg.to_str().unwrap())]);
-    assert!(town.path("xdg/minke/v1").is_dir());
+    assert!(town.path("xdg/minke/v2").is_dir());
     made(&[], &[variables[0], ("MINKE_CACHE", "relative")]);
-    assert!(town.path("relative/v1").is_dir());
+    assert!(town.path("relative/v2").is_dir());
     made(&["--cache-dir", "typed"], &[variables[0], ("MINKE_CACHE", "not-this")]);
-    assert!(town.path("typed/v1").is_dir() && !town.path("not-this").exists());
+    assert!(town.path("typed/v2").is_dir() && !town.path("not-this").exists());
 }
 
 #[test]

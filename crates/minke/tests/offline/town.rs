@@ -72,6 +72,8 @@ impl Town {
             .status()
             .expect("cp starts");
         assert!(copied.success(), "cp copies a cache");
+        // A lock that towns had in common would be one.
+        fs::remove_file(town.path("cache/v2/lock")).expect("a cache has a lock");
         Some(town)
     }
 

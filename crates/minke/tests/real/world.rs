@@ -89,12 +89,12 @@ impl World {
         copy_directory(Path::new(env!("CARGO_BIN_EXE_minke")), &home.join("minke"));
         // The names and blobs are what an image is; packs and rooms come back by themselves.
         for part in ["blobs", "names"] {
-            let from = self.root.join("cache/v1").join(part);
+            let from = self.root.join("cache/v2").join(part);
             ran(&Command::new("cp")
                 .arg("-r")
                 .arg(from)
                 .arg({
-                    let to = home.join("cache/v1");
+                    let to = home.join("cache/v2");
                     std::fs::create_dir_all(&to).expect("/tmp is writable");
                     to
                 })

@@ -3,6 +3,7 @@
 mod docker;
 mod fetch;
 mod proxies;
+mod resume;
 mod support;
 mod tls;
 mod unpinned;
