@@ -35,8 +35,8 @@ pub struct Workshop<'build> {
     pub client: &'build Client,
     /// Who hears what happens.
     pub reporter: &'build Reporter,
-    /// A base whose Python runs here, and what that is.
-    pub bench: (&'build Tree, &'build Target),
+    /// A base whose Python runs here, what that is, and where it lies.
+    pub bench: (&'build Tree, &'build Target, &'build ImagePath),
     /// What is built for.
     pub target: &'build Target,
     /// The project.
@@ -231,7 +231,7 @@ impl Workshop<'_> {
         let scanned = scanned.with_texts(project::texts_without_secrets(&root));
         let sources = scanned.tree(self.store, &ImagePath::root()).map_err(failed)?;
         let system = self.system(directory, &root)?;
-        let (base, _) = self.bench;
+        let (base, ..) = self.bench;
         let key = Key {
             sources: sources.digest(),
             base: base.digest(),
@@ -286,8 +286,7 @@ impl Workshop<'_> {
         (uv, python): (&Uv, &Path),
     ) -> Result<BuiltWheel, BackendError> {
         let failed = |source| BackendError::Build { directory: directory.to_owned(), source };
-        let (base, target) = self.bench;
-        let interpreter = venv(target).interpreter;
+        let (base, _, interpreter) = self.bench;
         let seal = match minke_exec::sealing_available() {
             Ok(()) => Seal::Sealed,
             Err(unavailable) => {
@@ -301,7 +300,7 @@ impl Workshop<'_> {
         let requirements = self.requirements(directory, &system.requires, (uv, python))?;
         let mut build = WheelBuild {
             base,
-            python: &interpreter,
+            python: interpreter,
             source: &sources,
             requirements: &requirements,
             backend: &system.backend,
@@ -332,7 +331,8 @@ impl Workshop<'_> {
         }
         let unresolved =
             |source| BackendError::Resolve { directory: directory.to_owned(), source: Box::new(source) };
-        let (_, target) = self.bench;
+        let (_, target, interpreter) = self.bench;
+        let venv = venv(target, interpreter);
         let context = (self.project, target, python);
         let found = lock::resolve_lines(uv, lines.to_vec(), context).map_err(unresolved)?;
         let failed =
@@ -340,7 +340,7 @@ impl Workshop<'_> {
         let needs = wheels::sort(self.store, found, target, (&self.project.root, &[])).map_err(failed)?;
         let meter = Meter::default();
         let fetcher = Fetcher { client: self.client, store: self.store, meter: &meter, jobs: self.jobs };
-        let installed = wheels::install_all(fetcher, &needs.wheels, target, &venv(target)).map_err(failed)?;
+        let installed = wheels::install_all(fetcher, &needs.wheels, target, &venv).map_err(failed)?;
         let parts = installed
             .into_iter()
             .map(|installed| crate::parts::Part {
@@ -355,7 +355,7 @@ impl Workshop<'_> {
             .collect();
         let together = |source| BackendError::Together { directory: directory.to_owned(), source };
         let settled = crate::parts::settle(parts, crate::parts::Strictness::LaterWins).map_err(together)?;
-        from_site_packages(&settled.tree, &venv(target))
+        from_site_packages(&settled.tree, &venv)
             .map_err(|source| BackendError::Scripts { directory: directory.to_owned(), source })
     }
 }
@@ -382,11 +382,11 @@ fn as_written(text: &str) -> Vec<String> {
 }
 
 /// Where a backend and what it needs lie in the room.
-fn venv(target: &Target) -> Venv {
+fn venv(target: &Target, interpreter: &ImagePath) -> Venv {
     Venv {
         root: "/build/env".parse().expect("a path"),
         python: target.python,
-        interpreter: format!("/usr/bin/python{}", target.python.short()).parse().expect("a path"),
+        interpreter: interpreter.clone(),
     }
 }
 
@@ -406,7 +406,7 @@ mod tests {
             let content = File::new(Digest::of(file.as_bytes()), 1, Mode::REGULAR);
             tree.insert(&format!("/build/env/{file}").parse().unwrap(), content.into()).unwrap();
         }
-        let placed = from_site_packages(&tree, &venv(&target));
+        let placed = from_site_packages(&tree, &venv(&target, &"/usr/bin/python3.13".parse().unwrap()));
         placed.map(|tree| format!("{tree:?}")).map_err(|error| error.to_string())
     }
 

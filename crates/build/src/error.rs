@@ -9,6 +9,7 @@ use crate::native;
 use crate::parts::SettleError;
 use crate::project::ProjectError;
 use crate::project::sources::SourcesTreeError;
+use crate::standalone::StandaloneError;
 use crate::system::SystemError;
 use crate::uv::FindUvError;
 use crate::wheels::WheelsError;
@@ -66,6 +67,20 @@ pub enum BuildError {
         suite: String,
         /// What the suite has.
         has: String,
+    },
+    /// A base that has no Python, and none was given to it.
+    #[error("`base = \"scratch\"` has no Python, and no archive that has one was named")]
+    NoPython,
+    /// The Python of an archive cannot be used.
+    #[error("cannot use the Python that was asked for")]
+    Standalone(#[source] StandaloneError),
+    /// A distribution's package was asked for where there is no distribution.
+    #[error("`{package}` is a distribution's package, and the base is {base}")]
+    NoPackages {
+        /// The package.
+        package: String,
+        /// What the base is.
+        base: String,
     },
     /// The project is for other Pythons.
     #[error("the project's `requires-python` is `{wanted}`, and the image would have {target}")]

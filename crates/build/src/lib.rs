@@ -27,6 +27,7 @@ mod request;
 pub mod run;
 mod secrets;
 pub mod settings;
+pub mod standalone;
 pub mod system;
 pub mod uv;
 pub mod wheels;

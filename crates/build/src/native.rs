@@ -80,24 +80,29 @@ fn may_be_elf(path: &ImagePath, file: &File) -> bool {
     file.size >= 64 && (name.contains(".so") || file.mode.is_executable())
 }
 
-/// Finds out which packages the ELF files of `asking` need beyond `tree`, in which they lie.
-pub fn asked(tree: &Tree, facted: &Facted, asking: &Facted, machine: Machine) -> Asked {
+/// Finds out what the ELF files of `asking` need and `tree`, in which they lie, hasn't got.
+pub fn missing(tree: &Tree, facted: &Facted, asking: &Facted, machine: Machine) -> Vec<Unmet> {
     let sonames: BTreeSet<&str> = facted.values().filter_map(|facts| facts.soname.as_deref()).collect();
     let view = |path: &ImagePath| facted.get(&tree.resolve(path)?);
-    let mut asked = Asked::default();
-    for unmet in Resolver::debian(machine).unresolved(view, asking.keys().cloned()) {
-        let Unmet { soname, needed_by } = &unmet;
+    let mut missing = Resolver::debian(machine).unresolved(view, asking.keys().cloned());
+    missing.retain(|Unmet { soname, needed_by }| {
         let by = asking.get(needed_by);
         // The interpreter has what libpython has: an extension that names it works without.
         let from_interpreter =
             soname.starts_with("libpython3") && by.is_none_or(|facts| facts.kind == Kind::SharedObject);
         // Some modules only work after another one has loaded what they need.
-        if from_interpreter || sonames.contains(soname.as_str()) {
-            continue;
-        }
-        match package_for_soname(soname) {
+        !from_interpreter && !sonames.contains(soname.as_str())
+    });
+    missing
+}
+
+/// Finds out which packages have what is missing.
+pub fn asked(missing: Vec<Unmet>) -> Asked {
+    let mut asked = Asked::default();
+    for unmet in missing {
+        match package_for_soname(&unmet.soname) {
             Some(package) => {
-                let why = format!("{} needs {soname}", needed_by.name().unwrap_or_default());
+                let why = format!("{} needs {}", unmet.needed_by.name().unwrap_or_default(), unmet.soname);
                 asked.packages.entry(package.to_owned()).or_insert(why);
             }
             None => asked.unmet.push(unmet),

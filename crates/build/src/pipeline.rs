@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use minke_cas::{Epoch, ImagePath, Meter, Store, Tree};
 use minke_distro::{ClosureOptions, PackageName as DebName, setup};
+use minke_elf::Unmet;
 use minke_net::Client;
 use minke_oci::{Compression, Destination, Image, Reference};
 use minke_python::{Target, Venv};
@@ -125,14 +126,7 @@ impl Foreman<'_> {
         }
     }
 
-    fn choose(
-        &self,
-        debian: &Debian,
-        target: &Target,
-        more: BTreeSet<DebName>,
-    ) -> Result<Vec<Pick>, BuildError> {
-        let mut roots = setup::base_roots(target.python.minor.into());
-        roots.extend(more);
+    fn choose(&self, debian: &Debian, roots: BTreeSet<DebName>) -> Result<Vec<Pick>, BuildError> {
         let options = ClosureOptions { left_out: setup::left_out() };
         debian.choose((&self.client, self.store), &roots, &options).map_err(BuildError::Debian)
     }
@@ -182,7 +176,7 @@ impl Foreman<'_> {
             store: self.store,
             client: &self.client,
             reporter: self.reporter,
-            bench: (&base.bench.tree, &base.bench.target),
+            bench: (&base.bench.tree, &base.bench.target, &base.bench.program),
             target: &base.target,
             project,
             ignore: &settings.ignore,
@@ -214,10 +208,7 @@ impl Foreman<'_> {
 
     /// Says what was decided, before anything large is fetched.
     fn say_plan(&self, base: &Base, wheels: &[Wheel]) {
-        let suite =
-            self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str());
-        let (target, packages) = (&base.target, base.picks.len());
-        self.reporter.note(format!("base: {target}, Debian {suite}: {packages} packages"));
+        self.reporter.note(format!("base: {}, {}", base.target, base.title));
         if !wheels.is_empty() {
             let names: Vec<String> = wheels
                 .iter()
@@ -350,20 +341,25 @@ impl Foreman<'_> {
         }
         let mut facted = native::facts(self.store, &base.tree).map_err(read)?;
         facted.extend(asking.clone());
-        let asked = native::asked(&tree, &facted, &asking, self.platform().elf());
+        let missing = native::missing(&tree, &facted, &asking, self.platform().elf());
+        let Some(supply) = &base.supply else {
+            return self.without_system(base, later, &missing);
+        };
+        let asked = native::asked(missing);
         for line in native::unmet_lines(&asked.unmet) {
             self.reporter.warn(line);
         }
-        let mut more = self.wished_packages()?;
-        more.extend(
+        let mut roots = supply.roots.clone();
+        roots.extend(self.wished_packages()?);
+        roots.extend(
             asked.packages.keys().map(|name| name.parse::<DebName>().expect("a table's package is a name")),
         );
-        let picks = self.choose(&base.debian, &base.target, more)?;
+        let picks = self.choose(&supply.debian, roots)?;
         let picks: Vec<_> = picks
             .into_iter()
-            .filter(|pick| !base.picks.iter().any(|there| there.name == pick.name))
+            .filter(|pick| !supply.picks.iter().any(|there| there.name == pick.name))
             .collect();
-        let packages = self.fetch_packages(&base.debian, &picks)?;
+        let packages = self.fetch_packages(&supply.debian, &picks)?;
         let mut parts = base.parts.clone();
         parts.extend(system::parts(&packages, |name| Owner::System { name }));
         let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
@@ -375,9 +371,28 @@ impl Foreman<'_> {
         let system_facts = native::facts(self.store, &joined).map_err(read)?;
         let cache = native::loader_cache(self.store, &joined, &system_facts);
         parts.push(cache.map_err(BuildError::Native)?);
-        let app = later.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
-        let app = app.fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree));
+        let app = projects_tree(&later);
         parts.extend(later);
+        Ok((app, parts))
+    }
+
+    /// Says what the parts' ELF files miss in a base that no distribution adds to; returns as
+    /// [`Foreman::with_system`].
+    fn without_system(
+        &self,
+        base: &Base,
+        later: Vec<Part>,
+        missing: &[Unmet],
+    ) -> Result<(Tree, Vec<Part>), BuildError> {
+        let wished = self.wished_packages()?;
+        if let Some(package) = wished.first() {
+            return Err(BuildError::NoPackages { package: package.to_string(), base: base.title.clone() });
+        }
+        for line in native::unmet_lines(missing) {
+            self.reporter.warn(line);
+        }
+        let app = projects_tree(&later);
+        let parts = base.parts.iter().cloned().chain(later).collect();
         Ok((app, parts))
     }
 
@@ -485,12 +500,18 @@ fn parse_name(name: &str) -> Result<Reference, BuildError> {
     name.parse().map_err(|source| BuildError::Tag { name: name.to_owned(), source })
 }
 
-fn venv(target: &Target) -> Venv {
+fn venv(target: &Target, interpreter: ImagePath) -> Venv {
     Venv {
         root: format!("{}/.venv", config::HOME).parse().expect("a path"),
         python: target.python,
-        interpreter: format!("/usr/bin/python{}", target.python.short()).parse().expect("a path"),
+        interpreter,
     }
+}
+
+/// Returns the project's own files among parts.
+fn projects_tree(parts: &[Part]) -> Tree {
+    let own = parts.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
+    own.fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree))
 }
 
 fn segment(part: &Part) -> minke_oci::Segment {

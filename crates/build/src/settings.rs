@@ -5,6 +5,7 @@
 //! front desk's work.
 
 mod keys;
+mod python;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use minke_cas::ImagePath;
 use serde::Deserialize;
 
 pub use keys::UnknownKey;
+pub use python::{PythonWish, StandaloneWish};
 
 use crate::platform::Platform;
 
@@ -113,9 +115,9 @@ pub enum Packing {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Wishes {
-    /// The Python to build for, such as `3.13`.
-    pub python: Option<String>,
-    /// The Debian suite whose packages make the base.
+    /// The Python to build for: a version such as `3.13`, or an archive that has one.
+    pub python: Option<PythonWish>,
+    /// What the image is made upon: a Debian suite, or `scratch`.
     pub base: Option<String>,
     /// What the image is for, such as `linux/arm64`; this machine where nothing is said.
     pub platform: Option<Platform>,
@@ -344,7 +346,7 @@ fn overlay<T>(place: &mut Option<Said<T>>, value: Option<T>, origin: &Origin) {
 }
 
 settings! {
-    scalar python: String;
+    scalar python: PythonWish;
     scalar base: String;
     scalar platform: Platform;
     scalar entrypoint: CommandLine;
@@ -374,6 +376,8 @@ settings! {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use minke_cas::Digest;
 
     use super::*;
 
@@ -406,7 +410,7 @@ mod tests {
     fn later_places_win_and_tables_grow() {
         let file = read("python = '3.12'\nbase = 'trixie'\nenv = { A = '1', B = '1' }").unwrap();
         let argument = Wishes {
-            python: Some("3.13".to_owned()),
+            python: Some(PythonWish::Version("3.13".to_owned())),
             env: BTreeMap::from([("B".to_owned(), "2".to_owned())]),
             ..Wishes::default()
         };
@@ -427,6 +431,25 @@ mod tests {
     fn a_table_of_ours_that_is_none_is_refused() {
         let error = Wishes::from_pyproject(Path::new("pyproject.toml"), "[tool]\nminke = 'x'").unwrap_err();
         assert!(matches!(error, SettingsError::Syntax { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_python_is_a_version_or_an_archive() {
+        let python = |text: &str| read(text).map(|wishes| wishes.python.unwrap());
+        assert_eq!(python("python = '3.12'"), Ok(PythonWish::Version("3.12".to_owned())));
+        let digest = Digest::of(b"");
+        let table = format!("python = {{ standalone = 'p.tar.gz', sha256 = '{}' }}", digest.hex());
+        let wish = StandaloneWish { place: "p.tar.gz".to_owned(), sha256: Some(digest) };
+        assert_eq!(python(&table), Ok(PythonWish::Standalone(wish.clone())));
+        assert_eq!(format!("p.tar.gz#sha256={}", digest.hex()).parse(), Ok(wish));
+        insta::assert_snapshot!(python("python = { standalon = 'x' }").unwrap_err(), @"minke.toml has an unknown key: `python.standalon`; did you mean `python.standalone`?");
+        insta::assert_snapshot!(python("python = { standalone = 'x', sha256 = '7' }").unwrap_err(), @r"
+        minke.toml is not right: TOML parse error at line 1, column 10
+          |
+        1 | python = { standalone = 'x', sha256 = '7' }
+          |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        `7` is not a sha256 digest (64 lower-case hex digits, with or without `sha256:`)
+        ");
     }
 
     #[test]

@@ -136,9 +136,21 @@ const KNOWN: [&str; 28] = [
 /// Essential packages are in nobody's dependencies: those that are needed are named here.
 pub fn base_roots(minor: u32) -> BTreeSet<PackageName> {
     let python = [format!("python3.{minor}-minimal"), format!("libpython3.{minor}-stdlib")];
-    let others = ["base-files", "ca-certificates", "libc-bin", "media-types", "netbase", "tzdata"];
-    let names = python.into_iter().chain(others.map(str::to_owned));
-    names.map(|name| name.parse().expect("a package's name")).collect()
+    let mut roots = libc_roots();
+    // The interpreter needs it, and says so.
+    roots.retain(|name| name.as_str() != LIBC);
+    roots.extend(python.map(|name| name.parse().expect("a package's name")));
+    roots
+}
+
+/// The C library's package.
+const LIBC: &str = "libc6";
+
+/// Returns the packages that a base without a Python is made from.
+pub fn libc_roots() -> BTreeSet<PackageName> {
+    ["base-files", "ca-certificates", "libc-bin", LIBC, "media-types", "netbase", "tzdata"]
+        .map(|name| name.parse().expect("a package's name"))
+        .into()
 }
 
 /// Returns the packages of a `/bin/sh` that scripts can work with.

@@ -1,6 +1,7 @@
 //! Which Debian package supplies the libraries that wheels leave to the system.
 //!
-//! A wheel's tag promises that it needs nothing but these (`manylinux`), or its maintainers simply expect them. The
+//! A wheel's tag promises that it needs nothing but these (`manylinux`), or its maintainers simply expect them; so too
+//! what CPython's own extension modules are linked to where it is built on a distribution. The
 //! names are those from before 2024: where a package was renamed since (`…t64`), the new one provides the old name.
 //! Other libraries are looked for in the archive's own index of contents, not here.
 //!
@@ -15,7 +16,7 @@ pub fn package_for_soname(soname: &str) -> Option<&'static str> {
 }
 
 /// Soname and package, in the order of the sonames' bytes.
-const PACKAGES: [(&str, &str); 59] = [
+const PACKAGES: [(&str, &str); 71] = [
     ("ld-linux-aarch64.so.1", "libc6"),
     ("ld-linux-x86-64.so.2", "libc6"),
     ("libEGL.so.1", "libegl1"),
@@ -44,6 +45,8 @@ const PACKAGES: [(&str, &str); 59] = [
     ("libbz2.so.1.0", "libbz2-1.0"),
     ("libc.so.6", "libc6"),
     ("libcrypt.so.1", "libcrypt1"),
+    ("libcrypto.so.3", "libssl3"),
+    ("libdb-5.3.so", "libdb5.3"),
     ("libdbus-1.so.3", "libdbus-1-3"),
     ("libdl.so.2", "libc6"),
     ("libexpat.so.1", "libexpat1"),
@@ -51,6 +54,8 @@ const PACKAGES: [(&str, &str); 59] = [
     ("libfontconfig.so.1", "libfontconfig1"),
     ("libfreetype.so.6", "libfreetype6"),
     ("libgcc_s.so.1", "libgcc-s1"),
+    ("libgdbm.so.6", "libgdbm6"),
+    ("libgdbm_compat.so.4", "libgdbm-compat4"),
     ("libgfortran.so.5", "libgfortran5"),
     ("libgio-2.0.so.0", "libglib2.0-0"),
     ("libglib-2.0.so.0", "libglib2.0-0"),
@@ -61,13 +66,21 @@ const PACKAGES: [(&str, &str); 59] = [
     ("liblzma.so.5", "liblzma5"),
     ("libm.so.6", "libc6"),
     ("libmvec.so.1", "libc6"),
+    ("libncursesw.so.6", "libncursesw6"),
     ("libnsl.so.1", "libc6"),
+    ("libnsl.so.2", "libnsl2"),
+    ("libpanelw.so.6", "libncursesw6"),
     ("libpthread.so.0", "libc6"),
     ("libquadmath.so.0", "libquadmath0"),
+    ("libreadline.so.8", "libreadline8"),
     ("libresolv.so.2", "libc6"),
     ("librt.so.1", "libc6"),
+    ("libsqlite3.so.0", "libsqlite3-0"),
+    ("libssl.so.3", "libssl3"),
     ("libstdc++.so.6", "libstdc++6"),
     ("libthread_db.so.1", "libc6"),
+    ("libtinfo.so.6", "libtinfo6"),
+    ("libtirpc.so.3", "libtirpc3"),
     ("libutil.so.1", "libc6"),
     ("libuuid.so.1", "libuuid1"),
     ("libxcb.so.1", "libxcb1"),

@@ -24,7 +24,7 @@ pub use action::{Action, ActionError, Limits, Outcome, Seal, Status, run_action,
 pub use bytecode::{CompileError, Compiled, Isolation};
 pub use container::{Access, Bind, Container, Exit, Network, RootAccess, RunError, Terminal, User};
 pub use git::clean_commit_time;
-pub use interpreter::Interpreter;
+pub use interpreter::{AskError, Interpreter};
 pub use loader::LoaderError;
 pub use outputs::OutputError;
 pub use pip::{PipError, pip_download};

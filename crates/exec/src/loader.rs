@@ -2,8 +2,10 @@
 //!
 //! `ROOM/…/ld-linux… --library-path … ROOM/usr/bin/python3.13` works for any user in any container, of any
 //! distribution: neither the host's C library nor its search path is asked. Absolute paths that the
-//! program opens are still the host's; only what it finds relative to itself is the room's.
+//! program opens are still the host's; only what it finds relative to itself is the room's. musl's loader takes
+//! the same library path. A program that is linked statically asks for no loader and is started as it is.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -22,9 +24,9 @@ pub enum LoaderError {
         /// What is missing there.
         path: ImagePath,
     },
-    /// The program is a script, is linked statically, or is for another kind of machine.
-    #[error("`{path}` is not a program that this machine's dynamic loader starts")]
-    NotDynamic {
+    /// The program is a script, or is for another kind of machine.
+    #[error("`{path}` is not a program that this machine runs")]
+    NotNative {
         /// The program.
         path: ImagePath,
     },
@@ -42,8 +44,20 @@ pub enum LoaderError {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     room: PathBuf,
-    loader: PathBuf,
+    /// None for a program that is linked statically.
+    loader: Option<PathBuf>,
     program: PathBuf,
+}
+
+/// How a file is started.
+#[derive(PartialEq, Eq, Debug)]
+enum Start {
+    /// By this loader.
+    Loader(ImagePath),
+    /// By the kernel alone.
+    Alone,
+    /// Not on this machine.
+    Never,
 }
 
 impl Loaded {
@@ -52,25 +66,39 @@ impl Loaded {
         let place = find(room, program)?;
         let read = |source| LoaderError::Io { path: place.clone(), source };
         let mut file = fs::File::open(&place).map_err(read)?;
-        let wanted = interpreter_of(&mut file).map_err(read)?;
-        let loader = wanted.ok_or_else(|| LoaderError::NotDynamic { path: program.clone() })?;
+        let loader = match start_of(&mut file).map_err(read)? {
+            Start::Loader(loader) => Some(find(room, &loader)?),
+            Start::Alone => None,
+            Start::Never => return Err(LoaderError::NotNative { path: program.clone() }),
+        };
         // The name under which it was asked for, not the one at the end of its links: Python looks for
         // its library relative to that.
         let program = room.join(program.relative());
-        Ok(Self { room: room.to_owned(), loader: find(room, &loader)?, program })
+        Ok(Self { room: room.to_owned(), loader, program })
     }
 
     /// Returns the command that starts the program, with an empty environment and no arguments of its own.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.loader);
-        command.env_clear().arg("--inhibit-cache").arg("--library-path").arg(self.library_path());
-        command.arg(&self.program);
+        let words = self.words();
+        let mut command = Command::new(&words[0]);
+        command.env_clear().args(&words[1..]);
         command
     }
 
-    /// Returns the loader, the library path and the program, for who writes a command line of them.
-    pub(crate) fn parts(&self) -> (&Path, String, &Path) {
-        (&self.loader, self.library_path(), &self.program)
+    /// Returns the words that start the program, for who writes a command line of them.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let Some(loader) = &self.loader else { return vec![self.program.clone().into()] };
+        let mut words = vec![loader.clone().into_os_string()];
+        // musl's loader has no cache, and refuses options that it doesn't know.
+        let is_musl = loader.file_name().is_some_and(|name| name.to_string_lossy().contains("musl"));
+        words.extend((!is_musl).then(|| "--inhibit-cache".into()));
+        words.extend(["--library-path".into(), self.library_path().into(), self.program.clone().into()]);
+        words
+    }
+
+    /// Returns where the program lies.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     fn library_path(&self) -> String {
@@ -122,22 +150,22 @@ fn find(room: &Path, path: &ImagePath) -> Result<PathBuf, LoaderError> {
     Ok(room.join(at.relative()))
 }
 
-/// Reads the loader's name (`PT_INTERP`) from a 64-bit little-endian ELF file of this machine's kind.
+/// Reads how a file is started: the loader's name is in a 64-bit little-endian ELF program's `PT_INTERP`.
 ///
 /// Spec: <https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.pheader.html>
-fn interpreter_of(file: &mut (impl Read + Seek)) -> io::Result<Option<ImagePath>> {
+fn start_of(file: &mut (impl Read + Seek)) -> io::Result<Start> {
     const PT_INTERP: u32 = 3;
     const LONGEST_NAME: u64 = 4096;
     let machine: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
-    let Some(header) = read_at::<64>(file, 0)? else { return Ok(None) };
+    let Some(header) = read_at::<64>(file, 0)? else { return Ok(Start::Never) };
     if header[..6] != *b"\x7fELF\x02\x01" || field::<2>(&header, 18) != machine.to_le_bytes() {
-        return Ok(None);
+        return Ok(Start::Never);
     }
     let table = u64::from_le_bytes(field(&header, 32));
     let (size, count) = (u16::from_le_bytes(field(&header, 54)), u16::from_le_bytes(field(&header, 56)));
     for index in 0..u64::from(count) {
-        let Some(offset) = table.checked_add(index * u64::from(size)) else { return Ok(None) };
-        let Some(segment) = read_at::<56>(file, offset)? else { return Ok(None) };
+        let Some(offset) = table.checked_add(index * u64::from(size)) else { return Ok(Start::Never) };
+        let Some(segment) = read_at::<56>(file, offset)? else { return Ok(Start::Never) };
         if u32::from_le_bytes(field(&segment, 0)) != PT_INTERP {
             continue;
         }
@@ -146,9 +174,10 @@ fn interpreter_of(file: &mut (impl Read + Seek)) -> io::Result<Option<ImagePath>
         file.seek(SeekFrom::Start(u64::from_le_bytes(field(&segment, 8))))?;
         file.take(length).read_to_end(&mut name)?;
         let name = String::from_utf8(name).unwrap_or_default();
-        return Ok(ImagePath::from_archive(name.trim_end_matches('\0')).ok().filter(|path| !path.is_root()));
+        let loader = ImagePath::from_archive(name.split('\0').next().unwrap_or_default());
+        return Ok(loader.ok().filter(|path| !path.is_root()).map_or(Start::Never, Start::Loader));
     }
-    Ok(None)
+    Ok(Start::Alone)
 }
 
 fn read_at<const N: usize>(file: &mut (impl Read + Seek), offset: u64) -> io::Result<Option<[u8; N]>> {
@@ -171,8 +200,8 @@ mod tests {
 
     use super::*;
 
-    fn wanted(bytes: &[u8]) -> Option<String> {
-        interpreter_of(&mut Cursor::new(bytes)).unwrap().map(|path| path.to_string())
+    fn start(bytes: &[u8]) -> Start {
+        start_of(&mut Cursor::new(bytes)).unwrap()
     }
 
     fn elf(offset: u64, length: u64) -> Vec<u8> {
@@ -191,7 +220,18 @@ mod tests {
 
     #[test]
     fn the_loader_is_read_from_the_program() {
-        assert_eq!(wanted(&elf(120, 13)).as_deref(), Some("/lib64/ld.so"));
+        assert_eq!(start(&elf(120, 13)), Start::Loader("/lib64/ld.so".parse().unwrap()));
+        // What follows the name's end is no part of it.
+        let mut patched = elf(120, 13);
+        patched[124] = 0;
+        assert_eq!(start(&patched), Start::Loader("/lib".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_program_without_a_loader_starts_alone() {
+        let mut alone = elf(120, 13);
+        alone[64] = 1;
+        assert_eq!(start(&alone), Start::Alone);
     }
 
     #[test]
@@ -200,7 +240,7 @@ mod tests {
         let mut other_machine = whole.clone();
         other_machine[18] = 3;
         for bytes in [&b"#!/bin/sh\n"[..], b"", &whole[..100], &other_machine, &elf(u64::MAX / 2, u64::MAX)] {
-            assert_eq!(wanted(bytes), None);
+            assert_eq!(start(bytes), Start::Never);
         }
     }
 

@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use minke_build::Host;
-use minke_build::settings::{DebianWishes, Origin, Packing, Wishes};
+use minke_build::settings::{DebianWishes, Origin, Packing, PythonWish, Wishes};
 
 /// What the process finds around it.
 #[derive(Clone)]
@@ -91,9 +91,9 @@ impl Surroundings {
         type Wish = fn(&Surroundings, String) -> Option<Wishes>;
         const VARIABLES: [(&str, &str, Wish); 6] = [
             ("MINKE_PYTHON", "a version", |_, value| {
-                Some(Wishes { python: Some(value), ..Wishes::default() })
+                Some(Wishes { python: Some(PythonWish::Version(value)), ..Wishes::default() })
             }),
-            ("MINKE_BASE", "a suite", |_, value| Some(Wishes { base: Some(value), ..Wishes::default() })),
+            ("MINKE_BASE", "a base", |_, value| Some(Wishes { base: Some(value), ..Wishes::default() })),
             ("MINKE_DEBIAN_MIRROR", "an address", |_, value| {
                 Some(debian(DebianWishes { mirror: Some(value), ..DebianWishes::default() }))
             }),
@@ -197,21 +197,21 @@ pub(crate) mod tests {
         let key = settings.signed_by.unwrap();
         let compression = settings.compression.unwrap();
         let all = [
-            said(python.value, &python.origin),
+            said(format!("{:?}", python.value), &python.origin),
             said(base.value, &base.origin),
             said(mirror.value, &mirror.origin),
             said(security.value, &security.origin),
             said(key.value.display().to_string(), &key.origin),
             said(format!("{:?}", compression.value), &compression.origin),
         ];
-        insta::assert_snapshot!(all.join("\n"), @r"
-        3.13 in $MINKE_PYTHON
+        insta::assert_snapshot!(all.join("\n"), @r#"
+        Version("3.13") in $MINKE_PYTHON
         trixie in $MINKE_BASE
         http://mirror.test/debian in $MINKE_DEBIAN_MIRROR
         http://mirror.test/security in $MINKE_DEBIAN_SECURITY_MIRROR
         /srv/key.asc in $MINKE_DEBIAN_SIGNED_BY
         Zstd in $MINKE_COMPRESSION
-        ");
+        "#);
     }
 
     #[test]

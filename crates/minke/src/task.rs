@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use minke_build::LockPolicy;
-use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, Wishes};
+use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, PythonWish, StandaloneWish, Wishes};
 
 use crate::arguments::{
     Arguments, BuildArguments, Color, Command, ContainerArguments, Cutting, FormError, Habits,
@@ -191,17 +191,26 @@ fn image_wishes(arguments: ImageArguments) -> Said {
 }
 
 fn python_wishes(arguments: PythonArguments, around: &Surroundings) -> Said {
-    let PythonArguments { locked: _, python, group, extra, package, find_links, strict } = arguments;
+    let PythonArguments { locked: _, python, standalone, group, extra, package, find_links, strict } =
+        arguments;
     let none = Wishes::default;
     let find_links = find_links.iter().map(|path| around.absolute(path)).collect();
     vec![
-        ("--python", Wishes { python, ..none() }),
+        ("--python", Wishes { python: python.map(PythonWish::Version), ..none() }),
+        ("--standalone", Wishes { python: standalone.map(|wish| from_here(wish, around)), ..none() }),
         ("--group", Wishes { groups: group, ..none() }),
         ("--extra", Wishes { extras: extra, ..none() }),
         ("--package", Wishes { package, ..none() }),
         ("--find-links", Wishes { find_links, ..none() }),
         ("--strict", Wishes { strict: strict.then_some(true), ..none() }),
     ]
+}
+
+/// A path on the command line is relative to where the user stands.
+fn from_here(wish: StandaloneWish, around: &Surroundings) -> PythonWish {
+    let here = |wish: &StandaloneWish| around.absolute(wish.place.as_ref()).to_string_lossy().into_owned();
+    let place = if wish.is_address() { wish.place } else { here(&wish) };
+    PythonWish::Standalone(StandaloneWish { place, ..wish })
 }
 
 fn system_wishes(arguments: SystemArguments) -> Said {

@@ -2,7 +2,7 @@
 //!
 //! A [`LayerSpec`] becomes a [`Layer`] by [`write_layer`], layers and an [`ImageConfig`] an [`Image`] by
 //! [`write_image`], and an image is written to where a [`Destination`] says, or read back into a tree by
-//! [`flatten()`]. Only [`layout`](write_layout) and the archives touch files outside the store; nothing here
+//! [`flatten()`]; [`unpack()`] reads archives that are no images. Only [`layout`](write_layout) and the archives touch files outside the store; nothing here
 //! talks to a daemon or a registry.
 
 mod archive;
@@ -22,6 +22,7 @@ mod segment;
 mod tar;
 #[cfg(test)]
 mod testing;
+mod unpack;
 
 pub use archive::{save_docker_archive, save_oci_archive, write_docker_archive, write_oci_archive};
 pub use compression::{Compression, CompressionError};
@@ -37,3 +38,4 @@ pub use output::OutputError;
 pub use reference::{Reference, ReferenceError};
 pub use segment::{LayerError, Segment, SegmentBlob, compress_segment};
 pub use tar::TarError;
+pub use unpack::{Bounds, UnpackError, unpack};

@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use read::TarError;
-pub(crate) use read::{Kind, TarReader};
+pub(crate) use read::{Header, Kind, TarReader};
 pub(crate) use write::{END, Member, MemberKind, header, padding};
 
 /// What everything in a tar is a multiple of.

@@ -43,12 +43,13 @@ const TOP: &[&str] = &[
     "workdir",
 ];
 const HEALTHCHECK: &[&str] = &["cmd", "interval", "retries", "start-period", "timeout"];
+const PYTHON: &[&str] = &["sha256", "standalone"];
 const DEBIAN: &[&str] = &["mirror", "security-mirror", "signed-by"];
 
 /// Checks every key of the table and of those below it that have fixed keys.
 pub(super) fn check(table: &toml::Table) -> Result<(), UnknownKey> {
     check_table(table, "", TOP)?;
-    for (name, known) in [("healthcheck", HEALTHCHECK), ("debian", DEBIAN)] {
+    for (name, known) in [("healthcheck", HEALTHCHECK), ("debian", DEBIAN), ("python", PYTHON)] {
         if let Some(below) = table.get(name).and_then(toml::Value::as_table) {
             check_table(below, &format!("{name}."), known)?;
         }

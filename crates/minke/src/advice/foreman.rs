@@ -13,6 +13,7 @@ use minke_build::project::sources::{SourcesError, SourcesTreeError};
 use minke_build::pylock::PylockError;
 use minke_build::run::RunStepError;
 use minke_build::settings::SettingsError;
+use minke_build::standalone::StandaloneError;
 use minke_build::system::SystemError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
@@ -37,7 +38,15 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::WrongPython { has, .. } => Exit::Project
             .help(format!("build for Python {has}, or choose a suite that has yours with `base`")),
         BuildError::RequiresPython { .. } => Exit::Project
-            .help("choose a suite whose Python it allows with `base`, or widen `requires-python`"),
+            .help("choose another Python with `python`, or a suite that has it with `base`, or widen `requires-python`"),
+        BuildError::NoPython => Exit::Project.help(
+            "name an archive of a Python that needs nothing of the system, as in \
+             `python = { standalone = \"python.tar.gz\" }`",
+        ),
+        BuildError::Standalone(error) => standalone(error),
+        BuildError::NoPackages { .. } => {
+            Exit::Project.help("choose a suite with `base`, or leave the package away")
+        }
         BuildError::Debian(error) => debian(error),
         BuildError::System(error) => system(error),
         BuildError::Interpreter(_) | BuildError::Image(_) => Exit::Bug.silent(),
@@ -82,6 +91,37 @@ pub(super) fn project(error: &ProjectError) -> Advice {
         ProjectError::Settings(SettingsError::Syntax { .. } | SettingsError::Unknown { .. }) => {
             Exit::Project.silent()
         }
+    }
+}
+
+fn standalone(error: &StandaloneError) -> Advice {
+    match error {
+        StandaloneError::Unpinned { .. } => Exit::Project.help(
+            "say it as in `python = { standalone = \"https://host.test/python.tar.gz\", sha256 = \"…\" }`",
+        ),
+        StandaloneError::Address(_) => Exit::Project.help("correct the address"),
+        StandaloneError::Fetch { source, .. } => {
+            causes::fetch(source, "it is there no more: choose another archive")
+        }
+        StandaloneError::Read { .. } => Exit::Project.help("name an archive that is there"),
+        StandaloneError::Changed { .. } => Exit::Project.help("if you trust the file, correct `sha256`"),
+        StandaloneError::Unpack { .. }
+        | StandaloneError::NoPython { .. }
+        | StandaloneError::NoVersion { .. } => Exit::Project.help(
+            "name a .tar.gz or .tar.zst of an install tree, such as python-build-standalone's `install_only`",
+        ),
+        StandaloneError::Abi { .. } => Exit::Project.help("choose a build with neither flag"),
+        StandaloneError::Machine { .. } => {
+            Exit::Project.help("choose an archive for the image's platform, or say `platform`")
+        }
+        StandaloneError::Loader { .. } | StandaloneError::Unmet { .. } => {
+            Exit::Project.help("choose a suite with `base`, or a build that brings what it needs")
+        }
+        StandaloneError::Glibc { .. } => Exit::Project.help("choose a newer suite with `base`"),
+        StandaloneError::Foreign { .. } => {
+            Exit::Project.help("build on a machine of that kind, or choose a suite with `base`")
+        }
+        StandaloneError::Store(error) => store(error),
     }
 }
 

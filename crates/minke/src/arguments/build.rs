@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use minke_build::platform::Platform;
-use minke_build::settings::{CommandLine, Port};
+use minke_build::settings::{CommandLine, Port, StandaloneWish};
 use minke_cas::ImagePath;
 
-use super::{Variable, destination, new_name};
+use super::{Variable, destination, new_name, told};
 use crate::foreman::Reference;
 
 /// Build a project's image
@@ -26,6 +26,7 @@ Examples:
   minke build --from 'ipython>=9' -t ipython
   minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
   minke build --platform linux/arm64 -t shop:arm64 -o oci:layout:arm64
+  minke build --standalone cpython-3.12-install_only.tar.gz -t shop:py312
   minke build --locked --python 3.13 --compression zstd -o oci:layout:latest")]
 pub(crate) struct BuildArguments {
     /// The project's directory, or a script with inline metadata
@@ -89,6 +90,9 @@ pub(crate) struct PythonArguments {
     /// The Python to build for, such as 3.13 [default: the base's]
     #[arg(long, value_name = "VERSION")]
     pub(crate) python: Option<String>,
+    /// A Python in place of the base's: an archive of an install tree, as python-build-standalone makes them
+    #[arg(long, value_name = "PATH|URL#sha256=…", conflicts_with = "python", value_parser = told::<StandaloneWish>)]
+    pub(crate) standalone: Option<StandaloneWish>,
     /// A dependency group to install besides the project's dependencies (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) group: Vec<String>,
@@ -110,8 +114,8 @@ pub(crate) struct PythonArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "System")]
 pub(crate) struct SystemArguments {
-    /// The Debian suite whose packages make the base [default: trixie]
-    #[arg(long, value_name = "SUITE")]
+    /// What the image is made upon: a Debian suite, or `scratch` with --standalone [default: trixie]
+    #[arg(long, value_name = "BASE")]
     pub(crate) base: Option<String>,
     /// What the image is for: linux/amd64 or linux/arm64; nothing is emulated [default: this machine]
     #[arg(long, value_name = "PLATFORM")]

@@ -22,6 +22,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("build annotation", "build --annotation a=b", "build"),
     ("build locked", "build --locked", "build"),
     ("build python", "build --python 3.13", "build"),
+    ("build standalone", "build --standalone p.tar.gz", "build"),
     ("build group", "build --group dev", "build"),
     ("build extra", "build --extra all", "build"),
     ("build package", "build --package api", "build"),

@@ -18,5 +18,6 @@ mod refusals;
 mod reproducible;
 mod resolving;
 mod running;
+mod standalone;
 mod surroundings;
 mod town;

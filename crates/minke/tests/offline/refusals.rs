@@ -10,13 +10,13 @@ use crate::town::{Ran, Town};
 
 impl Town {
     /// Builds `shop`, which must fail and leave no image, and returns what was seen.
-    fn refuses(&self, arguments: &[&str]) -> String {
+    pub(crate) fn refuses(&self, arguments: &[&str]) -> String {
         let ran = self.minke(&[&["build", "--quiet", "shop"], arguments].concat());
         self.assert_no_image(&ran);
         ran.seen()
     }
 
-    fn assert_no_image(&self, ran: &Ran) {
+    pub(crate) fn assert_no_image(&self, ran: &Ran) {
         assert_ne!(ran.status, 0, "it was built, and printed {}", ran.stdout);
         assert_eq!(ran.stdout, "");
         assert_eq!(self.succeeds(&["images", "--quiet"]).stdout, "", "no image has a name");

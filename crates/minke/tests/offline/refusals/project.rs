@@ -219,7 +219,7 @@ fn a_python_that_the_suite_has_not() {
     assert_snapshot!(town.refuses(&[]), @r"
     status: 1
     stderr: error: the project's `requires-python` is `>=3.13`, and the image would have Python 3.11.2 on x86_64 with glibc 2.36
-      help: choose a suite whose Python it allows with `base`, or widen `requires-python`
+      help: choose another Python with `python`, or a suite that has it with `base`, or widen `requires-python`
     ");
     assert_snapshot!(town.refuses(&["--python", "3.12"]), @r"
     status: 1
