@@ -24,6 +24,8 @@ use crate::lock::{self, LockStepError};
 use crate::project::ignore::Purpose;
 use crate::project::sources::{Sources, SourcesTreeError};
 use crate::project::{self, Freshness, Previous, Project, ProjectError, Requirements, Source, Unresolved};
+use crate::supply::{Supply, SupplyError};
+use crate::system_lock::{BuildKey, LockedWheel};
 use crate::uv::FindUvError;
 use crate::wheels::{self, Belongs, Wheel, WheelsError};
 
@@ -47,6 +49,8 @@ pub struct Workshop<'build> {
     pub epoch: Epoch,
     /// How many of the backends' requirements are unpacked at once.
     pub jobs: usize,
+    /// Where the backends' requirements are pinned.
+    pub supply: &'build Supply<'build>,
 }
 
 /// A directory cannot be built into a wheel.
@@ -87,6 +91,9 @@ pub enum BackendError {
         /// Why not.
         source: Box<LockStepError>,
     },
+    /// What the backend needs may not be pinned.
+    #[error("cannot pin what building needs")]
+    Supply(#[source] SupplyError),
     /// What the backend needs cannot be installed.
     #[error("cannot install what building `{}` needs", directory.display())]
     Requirements {
@@ -156,6 +163,8 @@ struct Key<'key> {
     sources: Digest,
     base: Digest,
     requires: &'key [String],
+    /// What those are pinned to; nothing where they cannot be.
+    pinned: Option<Vec<Digest>>,
     backend: &'key Backend,
     epoch: Epoch,
 }
@@ -165,6 +174,15 @@ struct BuiltWheel {
     name: String,
     digest: Digest,
     size: u64,
+    /// What was installed for it: each time the lines that asked.
+    asked: Vec<Vec<String>>,
+}
+
+/// The computation of a [`BuiltWheel`].
+const KIND: &str = "own-wheel-2";
+
+fn digests(wheels: Vec<LockedWheel>) -> Vec<Digest> {
+    wheels.into_iter().map(|wheel| wheel.digest).collect()
 }
 
 /// How a directory says that it is built.
@@ -232,17 +250,28 @@ impl Workshop<'_> {
         let sources = scanned.tree(self.store, &ImagePath::root()).map_err(failed)?;
         let system = self.system(directory, &root)?;
         let (base, ..) = self.bench;
-        let key = Key {
+        let key = |pinned| Key {
             sources: sources.digest(),
             base: base.digest(),
             requires: &system.requires,
+            pinned,
             backend: &system.backend,
             epoch: self.epoch,
         };
-        let built: BuiltWheel = self.store.memo("own-wheel-1", &key, || {
-            let uv = uv()?;
-            self.run_backend(directory, (&system, sources), (&uv, python))
-        })?;
+        let pinned = || self.supply.build(&self.build_key(&system.requires)).map(digests);
+        let built = match self.store.recall::<_, BuiltWheel>(KIND, &key(pinned())) {
+            Some(built) => built,
+            None => {
+                let uv = uv()?;
+                let built = self.run_backend(directory, (&system, sources.clone()), (&uv, python))?;
+                // Pinned by now, if they weren't: the next build finds this one.
+                self.store.remember(KIND, &key(pinned()), &built)?;
+                built
+            }
+        };
+        for lines in &built.asked {
+            self.supply.build(&self.build_key(lines));
+        }
         let named = |source| BackendError::Name { directory: directory.to_owned(), source };
         let name = built.name.parse::<WheelFileName>().map_err(named)?;
         if self.target.tags().rank(&name).is_none() {
@@ -298,6 +327,7 @@ impl Workshop<'_> {
             }
         };
         let requirements = self.requirements(directory, &system.requires, (uv, python))?;
+        let mut asked = vec![system.requires.clone()];
         let mut build = WheelBuild {
             base,
             python: interpreter,
@@ -313,10 +343,42 @@ impl Workshop<'_> {
             let all: Vec<String> = system.requires.iter().cloned().chain(more).collect();
             all_requirements = self.requirements(directory, &all, (uv, python))?;
             build.requirements = &all_requirements;
+            asked.push(all);
         }
         let built = build.wheel(self.store, seal).map_err(failed)?;
         let bytes = self.store.read_file(&built.file)?;
-        Ok(BuiltWheel { name: built.name, digest: self.store.put(&bytes)?, size: built.file.size })
+        Ok(BuiltWheel { name: built.name, digest: self.store.put(&bytes)?, size: built.file.size, asked })
+    }
+
+    /// Returns the wheels of what a backend needs: as they are locked, else resolved and locked.
+    fn pinned(
+        &self,
+        directory: &Path,
+        lines: &[String],
+        (uv, python): (&Uv, &Path),
+    ) -> Result<Vec<Wheel>, BackendError> {
+        let unresolved =
+            |source| BackendError::Resolve { directory: directory.to_owned(), source: Box::new(source) };
+        let failed =
+            |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
+        let (key, root) = (self.build_key(lines), &self.project.root);
+        if let Some(locked) = self.supply.build(&key) {
+            let wheels = locked.iter().map(|wheel| wheels::locked(self.store, wheel, root));
+            return wheels.collect::<Result<_, _>>().map_err(failed);
+        }
+        let (_, target, _) = self.bench;
+        let context = (self.project, target, python);
+        let found = lock::resolve_lines(uv, lines.to_vec(), context).map_err(unresolved)?;
+        if let Some(wheels) = found.iter().map(wheels::lockable).collect::<Option<Vec<_>>>() {
+            self.supply.keep_build(key, wheels).map_err(BackendError::Supply)?;
+            uv.version().into_iter().for_each(|version| self.supply.note_uv(version));
+        }
+        let needs = wheels::sort(self.store, found, target, (root, &[])).map_err(failed)?;
+        Ok(needs.wheels)
+    }
+
+    fn build_key(&self, lines: &[String]) -> BuildKey {
+        BuildKey { requires: lines.to_vec(), target: self.bench.1.to_string() }
     }
 
     /// Installs what a backend needs into a tree that has nothing else.
@@ -329,18 +391,14 @@ impl Workshop<'_> {
         if lines.is_empty() {
             return Ok(Tree::new());
         }
-        let unresolved =
-            |source| BackendError::Resolve { directory: directory.to_owned(), source: Box::new(source) };
         let (_, target, interpreter) = self.bench;
         let venv = venv(target, interpreter);
-        let context = (self.project, target, python);
-        let found = lock::resolve_lines(uv, lines.to_vec(), context).map_err(unresolved)?;
+        let wheels = self.pinned(directory, lines, (uv, python))?;
         let failed =
             |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
-        let needs = wheels::sort(self.store, found, target, (&self.project.root, &[])).map_err(failed)?;
         let meter = Meter::default();
         let fetcher = Fetcher { client: self.client, store: self.store, meter: &meter, jobs: self.jobs };
-        let installed = wheels::install_all(fetcher, &needs.wheels, target, &venv).map_err(failed)?;
+        let installed = wheels::install_all(fetcher, &wheels, target, &venv).map_err(failed)?;
         let parts = installed
             .into_iter()
             .map(|installed| crate::parts::Part {

@@ -12,8 +12,8 @@ use std::sync::{Arc, OnceLock};
 use minke_cas::{Digest, Meter, Source, SourceUrl, SourceUrlError, Store, StoreError};
 use minke_distro::sources::{self, Mirrors};
 use minke_distro::{
-    Arch, Archive, ClosureError, ClosureOptions, IndexError, Keyring, KeyringError, NameError, PackageIndex,
-    PackageName, Release, ReleaseError, Suite, Why, closure,
+    Arch, Archive, Chosen, Closure, ClosureError, ClosureOptions, IndexError, Keyring, KeyringError,
+    NameError, PackageArch, PackageIndex, PackageName, Release, ReleaseError, Suite, Why, closure, staying,
 };
 use minke_net::{Client, FetchError, UnpinnedOptions};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Reporter;
 use crate::request::Host;
 use crate::settings::{Origin, Said, Settings};
+use crate::system_lock::LockedArchive;
 
 /// The suite whose packages make the base where nothing else is said.
 pub const DEFAULT_SUITE: &str = "trixie";
@@ -47,16 +48,27 @@ pub struct Pick {
     pub version: String,
     /// Where its file lies below the archive's base.
     pub filename: String,
+    /// The architecture that it is for: the image's, or `all`.
+    pub architecture: String,
     /// What its file hashes to.
     pub digest: Digest,
     /// How long its file is, in bytes.
     pub size: u64,
-    /// What it says to take when it is unpacked, in KiB.
-    pub installed_kib: Option<u64>,
-    /// Who wanted it.
-    pub why: String,
+    /// Why it is there: what asked for it by name, else which package needs it.
+    pub why: Vec<String>,
     /// The suite that offers it.
-    suite: String,
+    pub suite: String,
+}
+
+/// What is asked for by name, with the reasons.
+pub type Roots = BTreeMap<PackageName, BTreeSet<String>>;
+
+/// A choice of packages, of which some stay as they were locked.
+pub struct Kept<'locked> {
+    /// What was locked.
+    pub picks: Vec<&'locked Pick>,
+    /// What needn't stay.
+    pub free: BTreeSet<PackageName>,
 }
 
 /// What a suite's packages say about the base that they make.
@@ -147,6 +159,14 @@ pub enum DebianError {
     /// The packages that are needed cannot be had together.
     #[error("cannot choose the base's packages")]
     Closure(#[source] ClosureError),
+    /// A locked package is of a suite whose archive isn't set.
+    #[error("{package} is locked from {suite}, whose archive nothing names")]
+    NoSuite {
+        /// The suite.
+        suite: String,
+        /// The package.
+        package: String,
+    },
     /// A suite hasn't got something that every base needs.
     #[error("{suite} has no `{package}`")]
     NotABase {
@@ -175,8 +195,22 @@ pub enum KeyringProblem {
 struct Key<'key> {
     arch: &'static str,
     releases: Vec<(&'key str, Digest)>,
-    roots: &'key BTreeSet<PackageName>,
+    roots: &'key Roots,
     left_out: &'key BTreeMap<PackageName, String>,
+}
+
+/// Returns the version of the interpreter among packages that were chosen, if there is one.
+pub fn python(picks: &[Pick]) -> Option<String> {
+    let is_interpreter = |pick: &&Pick| {
+        let minor = pick.name.strip_prefix("python3.").and_then(|rest| rest.strip_suffix("-minimal"));
+        minor.is_some_and(|minor| minor.parse::<u8>().is_ok())
+    };
+    picks.iter().find(is_interpreter).map(|pick| upstream(&pick.version))
+}
+
+/// Returns the version of the C library among packages that were chosen, if there is one.
+pub fn glibc(picks: &[Pick]) -> Option<String> {
+    picks.iter().find(|pick| pick.name == "libc6").map(|pick| upstream(&pick.version))
 }
 
 impl Debian {
@@ -190,8 +224,7 @@ impl Debian {
         arch: Arch,
         reporter: &Reporter,
     ) -> Result<Self, DebianError> {
-        let default = Said { value: DEFAULT_SUITE.to_owned(), origin: Origin::Default };
-        let base = settings.base.as_ref().unwrap_or(&default);
+        let base = &suite(settings);
         let codename = named::<Suite>(&base.value, &base.origin, "suite")?;
         let mirrors = mirrors(settings, host)?;
         if mirrors.security.is_none() {
@@ -199,12 +232,7 @@ impl Debian {
                 .warn("no archive of security updates is set; see `security-mirror` in [tool.minke.debian]");
         }
         let keyring = keyring(settings)?;
-        let archives = mirrors.archives(&codename).map_err(|source| DebianError::Name {
-            name: base.value.clone(),
-            origin: base.origin.clone(),
-            what: "suite",
-            source,
-        })?;
+        let archives = archives_of(&mirrors, &codename, base)?;
         let (keyring, today) = (&keyring, host.today);
         let opened: Vec<Result<Option<Opened>, DebianError>> = std::thread::scope(|scope| {
             let threads: Vec<_> = archives
@@ -230,6 +258,11 @@ impl Debian {
         Ok(Self { arch, archives: Arc::new(archives), index: OnceLock::new() })
     }
 
+    /// Returns the architecture whose packages are chosen.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
     /// Returns the same archives' packages for another architecture.
     pub fn of_architecture(&self, arch: Arch) -> Self {
         Self { arch, archives: Arc::clone(&self.archives), index: OnceLock::new() }
@@ -240,7 +273,7 @@ impl Debian {
     /// # Errors
     /// [`DebianError::NotABase`] if it hasn't got them; those of reading indexes.
     pub fn facts(&self, client: &Client, store: &Store) -> Result<SuiteFacts, DebianError> {
-        let (no_roots, nothing_left_out) = (BTreeSet::new(), BTreeMap::new());
+        let (no_roots, nothing_left_out) = (Roots::new(), BTreeMap::new());
         let key = self.key(&no_roots, &nothing_left_out);
         if let Some(facts) = store.recall("suite-1", &key) {
             return Ok(facts);
@@ -266,54 +299,66 @@ impl Debian {
 
     /// Chooses the packages that must be there for the roots to work, in name order.
     ///
+    /// What was locked stays at its version where it can.
+    ///
     /// # Errors
     /// [`DebianError::Closure`] if there is no such set; those of reading indexes.
     pub fn choose(
         &self,
         (client, store): (&Client, &Store),
-        roots: &BTreeSet<PackageName>,
+        roots: &Roots,
         options: &ClosureOptions,
+        kept: &Kept<'_>,
     ) -> Result<Vec<Pick>, DebianError> {
-        let key = self.key(roots, &options.left_out);
-        if let Some(picks) = store.recall("closure-1", &key) {
-            return Ok(picks);
+        let names: BTreeSet<PackageName> = roots.keys().cloned().collect();
+        let closure = || closure(self.index(client, store)?, &names, options).map_err(DebianError::Closure);
+        if kept.picks.is_empty() {
+            let picks = store.memo("closure-2", &self.key(roots, &options.left_out), || {
+                Ok::<_, DebianError>(picks(closure()?, roots))
+            });
+            return picks;
         }
-        let closure = closure(self.index(client, store)?, roots, options).map_err(DebianError::Closure)?;
-        let picks: Vec<Pick> = closure
-            .packages
-            .into_values()
-            .map(|chosen| Pick {
-                name: chosen.package.name.to_string(),
-                version: chosen.package.version.to_string(),
-                filename: chosen.package.filename.clone(),
-                digest: chosen.package.digest,
-                size: chosen.package.size_bytes,
-                installed_kib: chosen.package.installed_kib,
-                why: why(&chosen.why),
-                suite: chosen.package.archive.suite.to_string(),
-            })
-            .collect();
-        store.remember("closure-1", &key, &picks)?;
-        Ok(picks)
+        let closure = closure()?;
+        let version = |pick: &&Pick| Some((pick.name.parse().ok()?, pick.version.parse().ok()?));
+        let before = kept.picks.iter().filter_map(version).collect();
+        let staying = staying(&closure, &before, &kept.free);
+        let mut chosen = picks(closure, roots);
+        for pick in &mut chosen {
+            let locked = kept.picks.iter().find(|locked| locked.name == pick.name);
+            let stays = staying.iter().any(|name| name.as_str() == pick.name);
+            if let Some(locked) = locked.filter(|_| stays) {
+                *pick = Pick { why: std::mem::take(&mut pick.why), ..(*locked).clone() };
+            }
+        }
+        Ok(chosen)
     }
 
-    /// Returns where a package that was chosen lies.
+    /// Returns the version of a package that the archives offer, if they have it.
     ///
     /// # Errors
-    /// [`DebianError::Mirror`] if the archive's address cannot have anything below it.
-    pub fn source(&self, pick: &Pick) -> Result<Source, DebianError> {
-        let opened = self.archives.iter().find(|opened| opened.archive.suite.as_str() == pick.suite);
-        let base = &opened.expect("a pick comes from one of the archives").archive.base;
-        let url = base.join(&pick.filename);
-        let url = url.map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
-        Ok(Source { url, digest: pick.digest, size: Some(pick.size) })
+    /// Those of reading indexes.
+    pub fn offered(
+        &self,
+        (client, store): (&Client, &Store),
+        name: &str,
+    ) -> Result<Option<String>, DebianError> {
+        let suite = self.archives[0].archive.suite.clone();
+        let found = self.index(client, store)?.find(name);
+        let found = found.map_err(|source| DebianError::Index { suite, source })?;
+        Ok(found.map(|package| package.version.to_string()))
     }
 
-    fn key<'key>(
-        &'key self,
-        roots: &'key BTreeSet<PackageName>,
-        left_out: &'key BTreeMap<PackageName, String>,
-    ) -> Key<'key> {
+    /// Returns what was believed: the signed lists, in the order in which they count.
+    pub fn believed(&self) -> Vec<LockedArchive> {
+        let believed = |opened: &Opened| LockedArchive {
+            suite: opened.archive.suite.to_string(),
+            date: opened.release.date.to_string(),
+            in_release: opened.in_release,
+        };
+        self.archives.iter().map(believed).collect()
+    }
+
+    fn key<'key>(&'key self, roots: &'key Roots, left_out: &'key BTreeMap<PackageName, String>) -> Key<'key> {
         let releases =
             self.archives.iter().map(|opened| (opened.archive.suite.as_str(), opened.in_release)).collect();
         Key { arch: self.arch.as_str(), releases, roots, left_out }
@@ -329,6 +374,48 @@ impl Debian {
         }
         Ok(self.index.get_or_init(|| index))
     }
+}
+
+/// Returns the suite whose packages make the base.
+pub fn suite(settings: &Settings) -> Said<String> {
+    let default = || Said { value: DEFAULT_SUITE.to_owned(), origin: Origin::Default };
+    settings.base.clone().unwrap_or_else(default)
+}
+
+/// Returns the archives of the suite that the settings name, without asking them anything.
+///
+/// # Errors
+/// [`DebianError`] says whose setting is at fault.
+pub fn archives(settings: &Settings, host: &Host) -> Result<Vec<Archive>, DebianError> {
+    let base = suite(settings);
+    let codename = named::<Suite>(&base.value, &base.origin, "suite")?;
+    archives_of(&mirrors(settings, host)?, &codename, &base)
+}
+
+fn archives_of(
+    mirrors: &Mirrors,
+    codename: &Suite,
+    base: &Said<String>,
+) -> Result<Vec<Archive>, DebianError> {
+    mirrors.archives(codename).map_err(|source| DebianError::Name {
+        name: base.value.clone(),
+        origin: base.origin.clone(),
+        what: "suite",
+        source,
+    })
+}
+
+/// Returns where a package that was chosen lies.
+///
+/// # Errors
+/// [`DebianError::NoSuite`] if no archive is of its suite; [`DebianError::Mirror`] if the archive's address cannot have anything below it.
+pub fn source(archives: &[Archive], pick: &Pick) -> Result<Source, DebianError> {
+    let archive = archives.iter().find(|archive| archive.suite.as_str() == pick.suite);
+    let archive = archive
+        .ok_or_else(|| DebianError::NoSuite { suite: pick.suite.clone(), package: pick.name.clone() })?;
+    let url = archive.base.join(&pick.filename);
+    let url = url.map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
+    Ok(Source { url, digest: pick.digest, size: Some(pick.size) })
 }
 
 impl Opened {
@@ -431,11 +518,31 @@ fn upstream(version: &str) -> String {
     version.split(['+', '~']).next().unwrap_or(version).to_owned()
 }
 
-fn why(why: &Why) -> String {
-    match why {
-        Why::Root => "asked for".to_owned(),
-        Why::Needed { by, .. } => format!("{by} needs it"),
-    }
+fn picks(closure: Closure, roots: &Roots) -> Vec<Pick> {
+    let pick = |chosen: Chosen| {
+        let package = &chosen.package;
+        let why = match chosen.why {
+            // A root may be called as what the package stands in for.
+            Why::Root => roots
+                .get(&package.name)
+                .map_or_else(|| vec!["asked for".to_owned()], |reasons| reasons.iter().cloned().collect()),
+            Why::Needed { by, relation: _ } => vec![format!("{by} needs it")],
+        };
+        Pick {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            filename: package.filename.clone(),
+            architecture: match package.architecture {
+                PackageArch::All => "all".to_owned(),
+                PackageArch::Native(arch) => arch.as_str().to_owned(),
+            },
+            digest: package.digest,
+            size: package.size_bytes,
+            why,
+            suite: package.archive.suite.to_string(),
+        }
+    };
+    closure.packages.into_values().map(pick).collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) fn of_project(host: &Host, project: &Project) -> Epoch {
     let committed = || match project.shape {
         // It has no files, wherever it was asked for.
         Shape::Requirement(_) => None,
-        _ => minke_exec::clean_commit_time(&project.root, &host.variables, "pylock.toml"),
+        _ => minke_exec::clean_commit_time(&project.root, &host.variables, &["pylock.toml", "minke.lock"]),
     };
     stated.or_else(committed).map_or(Epoch::FIXED, Epoch::from_secs)
 }

@@ -10,7 +10,9 @@ use crate::parts::SettleError;
 use crate::project::ProjectError;
 use crate::project::sources::SourcesTreeError;
 use crate::standalone::StandaloneError;
+use crate::supply::SupplyError;
 use crate::system::SystemError;
+use crate::system_lock::SystemLockError;
 use crate::uv::FindUvError;
 use crate::wheels::WheelsError;
 use minke_cas::StoreError;
@@ -93,6 +95,27 @@ pub enum BuildError {
     /// The distribution's packages cannot be chosen.
     #[error("cannot plan the base image")]
     Debian(#[source] DebianError),
+    /// The distribution's packages cannot be taken as they are locked, nor chosen.
+    #[error("cannot choose the image's packages")]
+    Supply(#[source] SupplyError),
+    /// The lock of the system's side cannot be read.
+    #[error("cannot use `{file}`")]
+    SystemLock {
+        /// The file's name.
+        file: String,
+        /// Where and why.
+        source: SystemLockError,
+    },
+    /// A locked package is gone from the archive.
+    #[error("{package}, which `minke.lock` names, is no longer in the archive")]
+    Vanished {
+        /// The package with its version.
+        package: String,
+        /// Its name.
+        name: String,
+        /// The version that there is instead, where that is known.
+        offered: Option<String>,
+    },
     /// The distribution's packages cannot be unpacked.
     #[error("cannot make the base image")]
     System(#[source] SystemError),
@@ -158,4 +181,14 @@ pub enum BuildError {
     /// The cache failed.
     #[error("cannot use the cache")]
     Store(#[from] StoreError),
+}
+
+/// What the archive says is the archive's fault, whoever asked it.
+impl From<SupplyError> for BuildError {
+    fn from(error: SupplyError) -> Self {
+        match error {
+            SupplyError::Debian(error) => Self::Debian(error),
+            error => Self::Supply(error),
+        }
+    }
 }

@@ -28,7 +28,9 @@ pub mod run;
 mod secrets;
 pub mod settings;
 pub mod standalone;
+mod supply;
 pub mod system;
+pub mod system_lock;
 pub mod uv;
 pub mod wheels;
 
@@ -39,5 +41,6 @@ pub use minke_distro::ReleaseError;
 pub use minke_exec::{RunError, UvError};
 pub use minke_net::{CredentialsUse, FetchError};
 pub use minke_oci::{Destination, LayerError, Reference};
-pub use pipeline::build;
-pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request};
+pub use pipeline::{build, lock as pin};
+pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request, Upgrade};
+pub use supply::SupplyError;

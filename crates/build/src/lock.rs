@@ -1,6 +1,6 @@
 //! What the project needs, pinned: read from its lock, or resolved once and kept as `pylock.toml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use minke_exec::{
@@ -17,7 +17,7 @@ use crate::project::{
     self, Asked, Freshness, Previous, Project, ProjectError, Requirements, Source, Unresolved,
 };
 use crate::pylock::{Pylock, PylockError};
-use crate::request::LockPolicy;
+use crate::request::{LockPolicy, Upgrade};
 use crate::settings::Settings;
 use crate::uv::FindUvError;
 
@@ -82,6 +82,17 @@ pub struct Means<'build, F> {
     pub python: &'build Path,
     /// The project's own wheel, where only that tells what is needed.
     pub own_wheel: Option<&'build Path>,
+    /// Hears the version of the uv that has resolved.
+    pub note_uv: &'build dyn Fn(String),
+}
+
+/// What may become of locks.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'build> {
+    /// Whether they may be written.
+    pub locks: LockPolicy,
+    /// What moves on.
+    pub upgrade: &'build Upgrade,
 }
 
 /// Returns the distributions that the project needs on a target, in the lock's order.
@@ -92,11 +103,16 @@ pub struct Means<'build, F> {
 /// [`LockStepError`].
 pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
     project: &Project,
-    (settings, policy): (&Settings, LockPolicy),
+    (settings, policy): (&Settings, Policy<'_>),
     target: &Target,
     means: Means<'_, F>,
     reporter: &Reporter,
 ) -> Result<Vec<Distribution>, LockStepError> {
+    if *policy.upgrade != Upgrade::Nothing
+        && let Some((file, command)) = users_own(&project.requirements)
+    {
+        reporter.note(format!("`{file}` stays as it is: `{command}` moves it on"));
+    }
     let (file, text, selection) = match &project.requirements {
         Requirements::Nothing => return Ok(Vec::new()),
         Requirements::Pylock(text) => ("pylock.toml", text.clone(), chosen(settings)?),
@@ -115,7 +131,7 @@ pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
         Requirements::Resolve(Unresolved {
             previous: Some(Previous { text, state: Freshness::Current }),
             ..
-        }) => ("pylock.toml", text.clone(), Selection::default()),
+        }) if *policy.upgrade == Upgrade::Nothing => ("pylock.toml", text.clone(), Selection::default()),
         Requirements::Resolve(unresolved) => {
             if let Some((file, export)) = project.unread_lock() {
                 reporter.warn(format!(
@@ -123,7 +139,7 @@ pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
                 ));
             }
             let text = resolve(project, unresolved, (settings, policy), target, means)?;
-            if let Some(lock) = &unresolved.lock {
+            if let Some(lock) = unresolved.lock.as_ref().filter(|_| policy.locks == LockPolicy::Update) {
                 keep(&project.root.join(lock), &text, reporter)?;
             }
             ("pylock.toml", text, Selection::default())
@@ -138,23 +154,50 @@ pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
     lock.select(target, &selection).map_err(LockStepError::Select)
 }
 
+/// Returns the lock that minke reads and never writes, and the command that moves it on.
+fn users_own(requirements: &Requirements) -> Option<(&'static str, &'static str)> {
+    match requirements {
+        Requirements::UvLock => Some(("uv.lock", "uv lock --upgrade")),
+        Requirements::Pylock(_) => Some(("pylock.toml", "the program that wrote it")),
+        Requirements::Resolve(_) | Requirements::Nothing => None,
+    }
+}
+
+/// Returns the version of each distribution that minke's own lock of before has; none if there isn't any such lock.
+pub fn locked_versions(project: &Project) -> Option<BTreeMap<String, String>> {
+    let Requirements::Resolve(unresolved) = &project.requirements else { return None };
+    let text = unresolved.previous.as_ref().map_or("", |previous| previous.text.as_str());
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let packages = table.get("packages").and_then(toml::Value::as_array).into_iter().flatten();
+    let version = |package: &toml::Value| {
+        let text = |key: &str| package.get(key).and_then(toml::Value::as_str).map(str::to_owned);
+        Some((text("name")?, text("version").unwrap_or_default()))
+    };
+    Some(packages.filter_map(version).collect())
+}
+
 /// Resolves what no lock pins, and returns the text of the lock to keep.
 fn resolve<F: FnOnce() -> Result<Uv, FindUvError>>(
     project: &Project,
     unresolved: &Unresolved,
-    (settings, policy): (&Settings, LockPolicy),
+    (settings, policy): (&Settings, Policy<'_>),
     target: &Target,
     means: Means<'_, F>,
 ) -> Result<String, LockStepError> {
     let file = || unresolved.name.clone();
-    match (policy, &unresolved.previous) {
+    match (policy.locks, &unresolved.previous) {
         (LockPolicy::Locked, None) => return Err(LockStepError::Missing),
         (LockPolicy::Locked, Some(_)) => return Err(LockStepError::Outgrown { file: file() }),
-        (LockPolicy::Update, _) => {}
+        (LockPolicy::Update | LockPolicy::Show, _) => {}
     }
     let uv = (means.uv)().map_err(LockStepError::Uv)?;
     let mut request = request(project, settings, target, means.python);
-    request.preferences = unresolved.previous.as_ref().map(|previous| previous.text.clone());
+    let previous = unresolved.previous.as_ref().filter(|_| *policy.upgrade != Upgrade::All);
+    request.preferences = previous.map(|previous| previous.text.clone());
+    if let Upgrade::Names(names) = policy.upgrade {
+        // Some of them may be packages of the distribution: uv takes a name that nothing has.
+        request.upgrade = names.iter().cloned().collect();
+    }
     request.inputs = match (&unresolved.source, means.own_wheel) {
         (Source::Lines(lines), _) => Inputs::Lines(lines.clone()),
         (Source::Backend, Some(wheel)) => {
@@ -170,6 +213,7 @@ fn resolve<F: FnOnce() -> Result<Uv, FindUvError>>(
     };
     let failed = |source| LockStepError::Resolve { file: file(), target: *target, source };
     let answer = uv.compile(&request).map_err(failed)?;
+    uv.version().into_iter().for_each(means.note_uv);
     let mut pylock = Pylock::read(&answer.pylock).map_err(LockStepError::Pylock)?;
     if let Some(wheel) = means.own_wheel.and_then(wheel_name) {
         pylock.remove(&wheel.name().to_string());
@@ -254,11 +298,11 @@ fn request(project: &Project, settings: &Settings, target: &Target, python: &Pat
 }
 
 /// A project on a read-only file system is built all the same; the next build resolves again.
-fn keep(lock: &Path, text: &str, reporter: &Reporter) -> Result<(), LockStepError> {
+pub(crate) fn keep(lock: &Path, text: &str, reporter: &Reporter) -> Result<(), LockStepError> {
     let name = lock.file_name().unwrap_or_default().to_string_lossy();
     match project::write_lock(lock, text) {
         Ok(()) => {
-            reporter.note(format!("what was resolved is kept in the project as `{name}`"));
+            reporter.note(format!("what was chosen is kept in the project as `{name}`"));
             Ok(())
         }
         Err(ProjectError::Io { source, .. })
@@ -267,7 +311,7 @@ fn keep(lock: &Path, text: &str, reporter: &Reporter) -> Result<(), LockStepErro
                 std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
             ) =>
         {
-            reporter.warn(format!("the project's directory is not writable: `{name}` was not kept"));
+            reporter.note(format!("the project's directory is not writable: `{name}` was not kept"));
             Ok(())
         }
         Err(error) => Err(LockStepError::Keep(error)),

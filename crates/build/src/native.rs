@@ -16,8 +16,8 @@ pub type Facted = BTreeMap<ImagePath, Facts>;
 /// What the project's ELF files ask of the system.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// The packages that supply it, each with who asks: `numpy: libstdc++.so.6`.
-    pub packages: BTreeMap<String, String>,
+    /// The packages that supply it, each with who asks for what: `numpy: libstdc++.so.6`.
+    pub packages: BTreeMap<String, BTreeSet<String>>,
     /// What nobody supplies.
     pub unmet: Vec<Unmet>,
 }
@@ -96,14 +96,14 @@ pub fn missing(tree: &Tree, facted: &Facted, asking: &Facted, machine: Machine) 
     missing
 }
 
-/// Finds out which packages have what is missing.
-pub fn asked(missing: Vec<Unmet>) -> Asked {
+/// Finds out which packages have what is missing; `owner` says whose a file is.
+pub fn asked(missing: Vec<Unmet>, owner: impl Fn(&ImagePath) -> String) -> Asked {
     let mut asked = Asked::default();
     for unmet in missing {
         match package_for_soname(&unmet.soname) {
             Some(package) => {
-                let why = format!("{} needs {}", unmet.needed_by.name().unwrap_or_default(), unmet.soname);
-                asked.packages.entry(package.to_owned()).or_insert(why);
+                let why = format!("{}: {}", owner(&unmet.needed_by), unmet.soname);
+                asked.packages.entry(package.to_owned()).or_default().insert(why);
             }
             None => asked.unmet.push(unmet),
         }

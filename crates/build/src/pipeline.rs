@@ -1,20 +1,22 @@
 //! From a project directory to an image, hop by hop.
 
 mod base;
+mod locks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use minke_cas::{Epoch, ImagePath, Meter, Store, Tree};
-use minke_distro::{ClosureOptions, PackageName as DebName, setup};
+use minke_distro::{PackageName as DebName, setup};
 use minke_elf::Unmet;
-use minke_net::Client;
+use minke_net::{Client, FetchError};
 use minke_oci::{Compression, Destination, Image, Reference};
 use minke_python::{Target, Venv};
 
 use self::base::Base;
-use crate::debian::{self, Debian, Pick};
+use crate::debian::{self, Pick, Roots};
 use crate::entry::{self, Clues};
 use crate::error::BuildError;
 use crate::event::{Event, Hop, Reporter, Unit};
@@ -25,9 +27,11 @@ use crate::parts::{Owner, Part, Settled, Strictness, settle};
 use crate::project::ignore::Purpose;
 use crate::project::sources::{LeftOut, Sources};
 use crate::project::{Project, Shape};
-use crate::request::{Built, BuiltLayer, Entry, Request};
-use crate::settings::{LayerPolicy, Origin, Packing};
-use crate::system::{self, Package};
+use crate::request::{Built, BuiltLayer, Entry, LockPolicy, Request, Upgrade};
+use crate::settings::{LayerPolicy, Origin, Packing, Settings};
+use crate::supply::{Supply, SupplyError};
+use crate::system::{self, Package, SystemError};
+use crate::system_lock::{Change, SystemLock};
 use crate::wheels::{self, Belongs, Wheel};
 use crate::{backend, config, deliver, epoch, lock, outside, project, uv};
 
@@ -36,32 +40,44 @@ use crate::{backend, config, deliver, epoch, lock, outside, project, uv};
 /// # Errors
 /// [`BuildError`], one variant for each hop; an image that cannot be handed over is in the store all the same.
 pub fn build(request: &Request, store: &Store, reporter: &Reporter) -> Result<Built, BuildError> {
+    on_settled_base(request, store, reporter, |foreman, grounded| foreman.build(grounded))
+}
+
+/// Pins everything that a build of the project pins, and returns what that changes in the locks.
+///
+/// Wheels are fetched, for what they need of the system is locked too; no image is made.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn lock(request: &Request, store: &Store, reporter: &Reporter) -> Result<Vec<Change>, BuildError> {
+    on_settled_base(request, store, reporter, |foreman, grounded| foreman.lock(grounded))
+}
+
+/// Does the work, once more if what the project needs moves the base under it.
+fn on_settled_base<T>(
+    request: &Request,
+    store: &Store,
+    reporter: &Reporter,
+    work: impl Fn(&Foreman<'_>, Grounded) -> Result<T, BuildError>,
+) -> Result<T, BuildError> {
     let client = outside::client(&request.host, &request.project).map_err(BuildError::Client)?;
-    let foreman = Foreman { request, store, reporter, client, timings: Mutex::default() };
-    let wanted = foreman.wanted()?;
+    let wanted = wanted(request)?;
     // What is wrong with the project is said before anything is fetched; its lock depends on the target.
-    foreman.read_project("a target that is not known yet")?;
-    let base = foreman.base()?;
-    let project = foreman.project(&base.target)?;
-    let name = foreman.name(&project)?;
-    let wheels = foreman.wheels(&project, &base)?;
-    foreman.say_plan(&base, &wheels);
-    let mut gathered = foreman.gather(&project, &base, wheels)?;
-    let entry = foreman.entry(&project, &base, &gathered);
-    let settled = foreman.settle(std::mem::take(&mut gathered.parts))?;
-    let parts = foreman.compile(&base, settled.parts, &settled.tree)?;
-    let (layers, lines) = foreman.layers(parts, &settled.tree)?;
-    let image = foreman.image(&layers, &entry, gathered.epoch)?;
-    foreman.deliver(&image, &name, &wanted)?;
-    Ok(Built {
-        name: name.tagged(),
-        digest: image.manifest,
-        layers: lines,
-        entry,
-        left_out: gathered.left_out,
-        timings: foreman.timings.into_inner().expect("no thread panics with this lock"),
-        outputs: request.outputs.clone(),
-    })
+    let place = locks::place(&read_project(request, "a target that is not known yet")?);
+    let before = locks::read(place.as_deref())?;
+    let attempt = |upgrade: &Upgrade, start: SystemLock| {
+        let wishes = (&request.settings, &request.host);
+        let supply = Supply::new((&client, store), wishes, reporter, (request.locks, upgrade), start);
+        let foreman =
+            Foreman { request, store, reporter, client: &client, supply, timings: Mutex::default() };
+        let grounded = Grounded { wanted: wanted.clone(), place: place.clone(), before: before.clone() };
+        let done = work(&foreman, grounded);
+        (done, foreman.supply.lock())
+    };
+    match attempt(&request.upgrade, before.clone()) {
+        (Err(BuildError::Supply(SupplyError::Moved)), moved) => attempt(&Upgrade::Nothing, moved).0,
+        (done, _) => done,
+    }
 }
 
 /// The destination that loads the image into Docker under its own name.
@@ -72,8 +88,19 @@ struct Foreman<'request> {
     request: &'request Request,
     store: &'request Store,
     reporter: &'request Reporter,
-    client: Client,
+    client: &'request Client,
+    supply: Supply<'request>,
     timings: Mutex<Vec<(Hop, Duration)>>,
+}
+
+/// What is known before anything is fetched.
+struct Grounded {
+    /// Where the image goes.
+    wanted: Vec<Destination>,
+    /// Where `minke.lock` lies, if the project keeps one.
+    place: Option<PathBuf>,
+    /// What stands in it.
+    before: SystemLock,
 }
 
 /// Everything that goes into the image, before it is settled who owns what.
@@ -87,6 +114,47 @@ struct Gathered {
 }
 
 impl Foreman<'_> {
+    fn build(&self, grounded: Grounded) -> Result<Built, BuildError> {
+        let base = self.base()?;
+        let project = self.project(&base.target)?;
+        let name = self.name(&project)?;
+        let wheels = self.wheels(&project, &base)?;
+        self.say_plan(&base, &wheels);
+        let mut gathered = self.gather(&project, &base, wheels)?;
+        locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
+        let entry = self.entry(&project, &base, &gathered);
+        let settled = self.settle(std::mem::take(&mut gathered.parts))?;
+        let parts = self.compile(&base, settled.parts, &settled.tree)?;
+        let (layers, lines) = self.layers(parts, &settled.tree)?;
+        let image = self.image(&layers, &entry, gathered.epoch)?;
+        self.deliver(&image, &name, &grounded.wanted)?;
+        Ok(Built {
+            name: name.tagged(),
+            digest: image.manifest,
+            layers: lines,
+            entry,
+            left_out: gathered.left_out,
+            timings: std::mem::take(&mut self.timings.lock().expect("no thread panics with this lock")),
+            outputs: self.request.outputs.clone(),
+        })
+    }
+
+    fn lock(&self, grounded: Grounded) -> Result<Vec<Change>, BuildError> {
+        let base = self.base()?;
+        let project = self.project(&base.target)?;
+        let wheels = self.wheels(&project, &base)?;
+        let mut changes = locks::python_changes(&project, &wheels);
+        self.gather(&project, &base, wheels)?;
+        let now = self.supply.lock();
+        locks::keep(grounded.place.as_deref(), (&grounded.before, &now), self.locks())?;
+        changes.extend(grounded.before.changes(&now));
+        Ok(changes)
+    }
+
+    fn locks(&self) -> (LockPolicy, &Reporter) {
+        (self.request.locks, self.reporter)
+    }
+
     /// Runs a hop: says that it begins and ends, and how long it took.
     fn hop<T>(
         &self,
@@ -103,61 +171,39 @@ impl Foreman<'_> {
         Ok(result)
     }
 
-    /// Checks what can be checked before any work is done.
-    fn wanted(&self) -> Result<Vec<Destination>, BuildError> {
-        if let Some(tag) = &self.request.tag {
-            parse_name(tag)?;
-        }
-        config::check(&self.request.settings).map_err(BuildError::Setting)?;
-        // Any name will do for `--load` here: the image's own is known when the project is.
-        let parsed = self.request.outputs.iter().map(|text| match text.as_str() {
-            LOAD => "docker-daemon:image".parse(),
-            text => text.parse(),
-        });
-        let wanted = parsed.collect::<Result<Vec<Destination>, _>>().map_err(BuildError::Destination)?;
-        let for_docker = |wanted: &&Destination| {
-            matches!(wanted, Destination::DockerArchive { .. } | Destination::DockerDaemon { .. })
-        };
-        match wanted.iter().position(|destination| for_docker(&destination)) {
-            Some(index) if self.compression() == Compression::Zstd => {
-                Err(BuildError::Compression { destination: self.request.outputs[index].clone() })
-            }
-            _ => Ok(wanted),
-        }
-    }
-
-    fn choose(&self, debian: &Debian, roots: BTreeSet<DebName>) -> Result<Vec<Pick>, BuildError> {
-        let options = ClosureOptions { left_out: setup::left_out() };
-        debian.choose((&self.client, self.store), &roots, &options).map_err(BuildError::Debian)
-    }
-
     fn fetcher<'build>(&'build self, meter: &'build Meter) -> Fetcher<'build> {
-        Fetcher { client: &self.client, store: self.store, meter, jobs: self.request.host.jobs }
+        Fetcher { client: self.client, store: self.store, meter, jobs: self.request.host.jobs }
     }
 
-    fn fetch_packages(&self, debian: &Debian, picks: &[Pick]) -> Result<Vec<Package>, BuildError> {
+    fn fetch_packages(&self, picks: &[Pick]) -> Result<Vec<Package>, BuildError> {
         self.hop(Hop::Fetch, Unit::Bytes, |meter| {
-            system::unpack_all(self.fetcher(meter), debian, picks).map_err(BuildError::System)
+            system::unpack_all(self.fetcher(meter), &self.supply, picks).map_err(|error| self.vanished(error))
         })
     }
 
+    /// Says of a locked package that cannot be found what there is instead.
+    fn vanished(&self, error: SystemError) -> BuildError {
+        match error {
+            SystemError::Fetch { package, source: FetchError::NotFound { .. } }
+                if self.supply.is_locked(&package) =>
+            {
+                let name = package.split(' ').next().unwrap_or_default().to_owned();
+                let offered = self.supply.offered(self.platform(), &name);
+                BuildError::Vanished { package, name, offered }
+            }
+            error => BuildError::System(error),
+        }
+    }
+
     fn project(&self, target: &Target) -> Result<Project, BuildError> {
-        let project = self.hop(Hop::Project, Unit::Pieces, |_| self.read_project(&target.to_string()))?;
+        let project =
+            self.hop(Hop::Project, Unit::Pieces, |_| read_project(self.request, &target.to_string()))?;
         match &project.requires_python {
             Some(wanted) if !wanted.contains(&target.python.full()) => {
                 Err(BuildError::RequiresPython { wanted: wanted.clone(), target: *target })
             }
             _ => Ok(project),
         }
-    }
-
-    fn read_project(&self, target: &str) -> Result<Project, BuildError> {
-        let asked = lock::asked(&self.request.settings, target);
-        let read = match &self.request.from {
-            Some(from) => Project::of_requirement(from, &self.request.project),
-            None => Project::read(&self.request.project, &asked),
-        };
-        read.map_err(BuildError::Project)
     }
 
     fn name(&self, project: &Project) -> Result<Reference, BuildError> {
@@ -171,10 +217,10 @@ impl Foreman<'_> {
         let settings = &self.request.settings;
         let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
         let more = outside::of_project(&self.request.host, &project.root, &find_links);
-        let find_uv = || uv::find(&self.client, self.store, (&self.request.host, &more), self.reporter);
+        let find_uv = || uv::find(self.client, self.store, (&self.request.host, &more), self.reporter);
         let workshop = backend::Workshop {
             store: self.store,
-            client: &self.client,
+            client: self.client,
             reporter: self.reporter,
             bench: (&base.bench.tree, &base.bench.target, &base.bench.program),
             target: &base.target,
@@ -182,14 +228,18 @@ impl Foreman<'_> {
             ignore: &settings.ignore,
             epoch: epoch::of_project(&self.request.host, project),
             jobs: self.request.host.jobs,
+            supply: &self.supply,
         };
         let for_backend = || find_uv().map_err(backend::BackendError::Uv);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let own =
                 workshop.own_wheel((for_backend, &python), scratch.path()).map_err(BuildError::Backend)?;
-            let means = lock::Means { uv: find_uv, python: &python, own_wheel: own.as_deref() };
-            let policy = (settings, self.request.locks);
-            lock::distributions(project, policy, &base.target, means, self.reporter).map_err(BuildError::Lock)
+            let note_uv = |version| self.supply.note_uv(version);
+            let own_wheel = own.as_deref();
+            let means = lock::Means { uv: find_uv, python: &python, own_wheel, note_uv: &note_uv };
+            let policy = lock::Policy { locks: self.request.locks, upgrade: &self.request.upgrade };
+            lock::distributions(project, (settings, policy), &base.target, means, self.reporter)
+                .map_err(BuildError::Lock)
         })?;
         let sorted = wheels::sort(self.store, distributions, &base.target, (&project.lock_root, &find_links));
         let mut needs = sorted.map_err(BuildError::Wheels)?;
@@ -317,14 +367,18 @@ impl Foreman<'_> {
     }
 
     /// Returns the distribution packages that the settings ask for by name, and those of a shell.
-    fn wished_packages(&self) -> Result<BTreeSet<DebName>, BuildError> {
+    fn wished_packages(&self) -> Result<Roots, BuildError> {
         let settings = &self.request.settings;
         let origin = Origin::File("the settings".into());
-        let named =
-            settings.system_packages.iter().map(|name| debian::named::<DebName>(name, &origin, "package"));
-        let mut wished = named.collect::<Result<BTreeSet<_>, _>>().map_err(BuildError::Debian)?;
+        let mut wished = Roots::new();
+        for name in &settings.system_packages {
+            let name = debian::named::<DebName>(name, &origin, "package").map_err(BuildError::Debian)?;
+            wished.entry(name).or_default().insert("tool.minke.system-packages".to_owned());
+        }
         if settings.shell.as_ref().is_some_and(|said| said.value) {
-            wished.extend(setup::shell_roots());
+            for name in setup::shell_roots() {
+                wished.entry(name).or_default().insert("tool.minke.shell".to_owned());
+            }
         }
         Ok(wished)
     }
@@ -342,24 +396,21 @@ impl Foreman<'_> {
         let mut facted = native::facts(self.store, &base.tree).map_err(read)?;
         facted.extend(asking.clone());
         let missing = native::missing(&tree, &facted, &asking, self.platform().elf());
-        let Some(supply) = &base.supply else {
+        let Some(distribution) = &base.distribution else {
             return self.without_system(base, later, &missing);
         };
-        let asked = native::asked(missing);
+        let asked = native::asked(missing, |path| owner(&later, path));
         for line in native::unmet_lines(&asked.unmet) {
             self.reporter.warn(line);
         }
-        let mut roots = supply.roots.clone();
-        roots.extend(self.wished_packages()?);
-        roots.extend(
-            asked.packages.keys().map(|name| name.parse::<DebName>().expect("a table's package is a name")),
-        );
-        let picks = self.choose(&supply.debian, roots)?;
-        let picks: Vec<_> = picks
-            .into_iter()
-            .filter(|pick| !supply.picks.iter().any(|there| there.name == pick.name))
-            .collect();
-        let packages = self.fetch_packages(&supply.debian, &picks)?;
+        let mut more = self.wished_packages()?;
+        for (name, why) in asked.packages {
+            let name = name.parse::<DebName>().expect("a table's package is a name");
+            more.entry(name).or_default().extend(why);
+        }
+        more.retain(|name, _| !distribution.picks.iter().any(|there| there.name == name.as_str()));
+        let picks = self.supply.system(self.platform(), &distribution.roots, &more)?;
+        let packages = self.fetch_packages(&picks)?;
         let mut parts = base.parts.clone();
         parts.extend(system::parts(&packages, |name| Owner::System { name }));
         let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
@@ -385,7 +436,7 @@ impl Foreman<'_> {
         missing: &[Unmet],
     ) -> Result<(Tree, Vec<Part>), BuildError> {
         let wished = self.wished_packages()?;
-        if let Some(package) = wished.first() {
+        if let Some((package, _)) = wished.first_key_value() {
             return Err(BuildError::NoPackages { package: package.to_string(), base: base.title.clone() });
         }
         for line in native::unmet_lines(missing) {
@@ -433,7 +484,7 @@ impl Foreman<'_> {
                 };
                 let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
                 let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
-                minke_oci::compress_segment(self.store, &segment(&part), self.compression())
+                minke_oci::compress_segment(self.store, &segment(&part), compression(&self.request.settings))
                     .map_err(layer)?;
                 meter.advance(1);
                 Ok(part)
@@ -456,7 +507,8 @@ impl Foreman<'_> {
                 let segments = cut.parts.iter().map(segment).collect();
                 let spec = minke_oci::LayerSpec { name: cut.name.clone(), segments, directories };
                 let failed = |source| BuildError::Layer { layer: cut.name.clone(), source };
-                minke_oci::write_layer(self.store, &spec, self.compression(), meter).map_err(failed)
+                minke_oci::write_layer(self.store, &spec, compression(&self.request.settings), meter)
+                    .map_err(failed)
             };
             let size = |cut: &Cut| {
                 cut.parts.iter().flat_map(|part| part.tree.files()).map(|(_, file)| file.size).sum()
@@ -486,13 +538,45 @@ impl Foreman<'_> {
             })
         })
     }
+}
 
-    fn compression(&self) -> Compression {
-        match self.request.settings.compression.as_ref().map_or(Packing::default(), |said| said.value) {
-            Packing::Gzip => Compression::Gzip,
-            Packing::Zstd => Compression::Zstd,
-            Packing::None => Compression::None,
+/// Checks what can be checked before any work is done, and returns where the image goes.
+fn wanted(request: &Request) -> Result<Vec<Destination>, BuildError> {
+    if let Some(tag) = &request.tag {
+        parse_name(tag)?;
+    }
+    config::check(&request.settings).map_err(BuildError::Setting)?;
+    // Any name will do for `--load` here: the image's own is known when the project is.
+    let parsed = request.outputs.iter().map(|text| match text.as_str() {
+        LOAD => "docker-daemon:image".parse(),
+        text => text.parse(),
+    });
+    let wanted = parsed.collect::<Result<Vec<Destination>, _>>().map_err(BuildError::Destination)?;
+    let for_docker = |wanted: &&Destination| {
+        matches!(wanted, Destination::DockerArchive { .. } | Destination::DockerDaemon { .. })
+    };
+    match wanted.iter().position(|destination| for_docker(&destination)) {
+        Some(index) if compression(&request.settings) == Compression::Zstd => {
+            Err(BuildError::Compression { destination: request.outputs[index].clone() })
         }
+        _ => Ok(wanted),
+    }
+}
+
+fn read_project(request: &Request, target: &str) -> Result<Project, BuildError> {
+    let asked = lock::asked(&request.settings, target);
+    let read = match &request.from {
+        Some(from) => Project::of_requirement(from, &request.project),
+        None => Project::read(&request.project, &asked),
+    };
+    read.map_err(BuildError::Project)
+}
+
+fn compression(settings: &Settings) -> Compression {
+    match settings.compression.as_ref().map_or(Packing::default(), |said| said.value) {
+        Packing::Gzip => Compression::Gzip,
+        Packing::Zstd => Compression::Zstd,
+        Packing::None => Compression::None,
     }
 }
 
@@ -512,6 +596,15 @@ fn venv(target: &Target, interpreter: ImagePath) -> Venv {
 fn projects_tree(parts: &[Part]) -> Tree {
     let own = parts.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
     own.fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree))
+}
+
+/// Says whose a file of some parts is, as a lock gives the reason.
+fn owner(parts: &[Part], path: &ImagePath) -> String {
+    let brought = parts.iter().find(|part| part.tree.get(path).is_some());
+    brought.map_or_else(String::new, |part| match &part.owner {
+        Owner::Distribution { name, .. } => name.clone(),
+        owner => owner.name(),
+    })
 }
 
 fn segment(part: &Part) -> minke_oci::Segment {

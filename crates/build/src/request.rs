@@ -1,6 +1,6 @@
 //! What the foreman is asked to do, and what comes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub struct Request {
     pub settings: Settings,
     /// Whether locks may be written.
     pub locks: LockPolicy,
+    /// What of them moves on.
+    pub upgrade: Upgrade,
     /// What the image is called; the project's name where none is said. `NAME[:TAG]`.
     pub tag: Option<String>,
     /// Where the image goes besides minke's own store, as in containers-transports(5).
@@ -68,6 +70,32 @@ pub enum LockPolicy {
     Update,
     /// A lock that is missing or outgrown is an error.
     Locked,
+    /// What would be written is only shown.
+    Show,
+}
+
+/// What of the locks moves on to what is offered today.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Upgrade {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Everything.
+    All,
+    /// Distributions and packages of these names.
+    Names(BTreeSet<String>),
+}
+
+impl Upgrade {
+    /// Tells whether something of that name moves on; `-`, `_` and `.` are the same.
+    pub fn covers(&self, name: &str) -> bool {
+        let plain = |name: &str| name.replace(['_', '.'], "-").to_lowercase();
+        match self {
+            Self::Nothing => false,
+            Self::All => true,
+            Self::Names(names) => names.iter().any(|known| plain(known) == plain(name)),
+        }
+    }
 }
 
 /// An image that was built.

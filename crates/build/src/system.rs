@@ -1,15 +1,16 @@
 //! Distribution packages as parts of the image.
 
-use minke_cas::{Digest, Epoch, Store, StoreError, Tree};
+use minke_cas::{Digest, Epoch, Source, Store, StoreError, Tree};
 use minke_distro::deb::{self, Control, DebError, Script, Unpacked};
 use minke_distro::{setup, status};
 use minke_net::FetchError;
 use serde::{Deserialize, Serialize};
 
-use crate::debian::{Debian, DebianError, Pick};
+use crate::debian::{DebianError, Pick};
 use crate::event::Reporter;
 use crate::fetch::{Errand, Fetcher, fetch_each};
 use crate::parts::{Owner, Part};
+use crate::supply::Supply;
 
 /// A package that was unpacked, as it goes into the image.
 #[derive(Clone, Debug)]
@@ -25,14 +26,9 @@ pub struct Package {
 /// Distribution packages cannot become part of an image.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
-    /// Where one lies cannot be said.
-    #[error("cannot find the file of {package}")]
-    Address {
-        /// Which one.
-        package: String,
-        /// Why not.
-        source: Box<DebianError>,
-    },
+    /// Where the files lie cannot be said.
+    #[error("cannot find the packages' files")]
+    Address(#[source] Box<DebianError>),
     /// One cannot be fetched.
     #[error("cannot fetch the package {package}")]
     Fetch {
@@ -68,24 +64,26 @@ struct Prepared {
     tree: Tree,
 }
 
-/// Fetches and unpacks packages, each as soon as it is there; the results are in the order of the picks.
+/// Fetches and unpacks packages, each as soon as it is there; the results are in name order.
 ///
 /// # Errors
 /// [`SystemError`] names the package.
 pub fn unpack_all(
     fetcher: Fetcher<'_>,
-    debian: &Debian,
+    supply: &Supply<'_>,
     picks: &[Pick],
 ) -> Result<Vec<Package>, SystemError> {
     let store = fetcher.store;
-    let errand = |pick: &Pick| {
-        let address = |source| SystemError::Address { package: pick.name.clone(), source: Box::new(source) };
-        let source = debian.source(pick).map_err(address)?;
-        Ok(Errand { source: Some(source).filter(|source| !store.has(&source.digest)), subject: pick.clone() })
-    };
-    let errands: Vec<_> = picks.iter().map(errand).collect::<Result<_, SystemError>>()?;
+    // Where they lie is asked only for what isn't here: a full cache needs no archive.
+    let (here, missing): (Vec<&Pick>, Vec<&Pick>) = picks.iter().partition(|pick| store.has(&pick.digest));
+    let sources = supply.sources(&missing).map_err(|source| SystemError::Address(Box::new(source)))?;
+    let here = here.into_iter().map(|pick| Errand { source: None, subject: pick.clone() });
+    let errand = |(pick, source): (&Pick, Source)| Errand { source: Some(source), subject: pick.clone() };
+    let errands = here.chain(missing.iter().copied().zip(sources).map(errand)).collect();
     let failed = |pick: &Pick, source| SystemError::Fetch { package: title(pick), source };
-    fetch_each(fetcher, errands, failed, |pick| unpack(store, pick))
+    let mut packages = fetch_each(fetcher, errands, failed, |pick| unpack(store, pick))?;
+    packages.sort_by(|one, other| one.pick.name.cmp(&other.pick.name));
+    Ok(packages)
 }
 
 fn title(pick: &Pick) -> String {

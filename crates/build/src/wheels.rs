@@ -13,6 +13,7 @@ use minke_python::{
 use serde::Serialize;
 
 use crate::fetch::{Errand, Fetcher, fetch_each};
+use crate::system_lock::{LockedWheel, WheelPlace};
 
 /// A wheel that is in the store or can be fetched into it.
 #[derive(Clone, Debug)]
@@ -197,6 +198,45 @@ pub fn local(
         provenance,
         part: Belongs::Others,
     })
+}
+
+/// Returns a distribution as it is locked; none for one that isn't a wheel yet.
+pub fn lockable(distribution: &Distribution) -> Option<LockedWheel> {
+    let Origin::Wheel { file_name, location } = &distribution.origin else { return None };
+    let name = file_name.to_string();
+    Some(match location {
+        // What an address asks may be a secret, and isn't written anywhere.
+        Location::Remote(source) if source.url.with_secrets().query().is_some() => return None,
+        Location::Remote(source) => LockedWheel {
+            name,
+            place: WheelPlace::Url(source.url.clone()),
+            digest: source.digest,
+            size: source.size,
+        },
+        Location::Local(path, digest) => {
+            LockedWheel { name, place: WheelPlace::Path(path.clone()), digest: (*digest)?, size: None }
+        }
+    })
+}
+
+/// Takes a wheel as it was locked; relative paths begin at `root`.
+///
+/// # Errors
+/// [`WheelsError::Changed`] if a file is another one by now; those of reading it.
+pub fn locked(store: &Store, wheel: &LockedWheel, root: &Path) -> Result<Wheel, WheelsError> {
+    let provenance = Provenance { direct_url: None, request: minke_python::Request::Dependency };
+    let path = PathBuf::from(&wheel.name);
+    match &wheel.place {
+        WheelPlace::Url(url) => Ok(Wheel {
+            name: wheel_name(&path)?,
+            digest: wheel.digest,
+            size: wheel.size.unwrap_or_default(),
+            source: Some(minke_cas::Source { url: url.clone(), digest: wheel.digest, size: wheel.size }),
+            provenance,
+            part: Belongs::Others,
+        }),
+        WheelPlace::Path(path) => local(store, &root.join(path), Some(wheel.digest), provenance),
+    }
 }
 
 fn wheel_name(path: &Path) -> Result<WheelFileName, WheelsError> {

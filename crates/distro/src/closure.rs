@@ -7,6 +7,7 @@
 //! Spec: <https://www.debian.org/doc/debian-policy/ch-relationships.html>
 
 mod failure;
+mod stay;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::name::PackageName;
 use crate::relation::{AnyOf, Relation};
 
 pub use failure::{ClosureError, Exclusion, Shortfall};
+pub use stay::staying;
 
 /// What a closure is made by, beside its roots.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -22,7 +22,7 @@ mod stanza;
 pub mod status;
 
 pub use closure::{
-    Chosen, Closure, ClosureError, ClosureOptions, Exclusion, LeftOut, Shortfall, Why, closure,
+    Chosen, Closure, ClosureError, ClosureOptions, Exclusion, LeftOut, Shortfall, Why, closure, staying,
 };
 pub use compression::Compression;
 pub use index::{IndexError, MultiArch, Package, PackageArch, PackageIndex, Priority, Provided};

@@ -17,12 +17,13 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub fn clean_commit_time(
     directory: &Path,
     environment: &BTreeMap<String, String>,
-    ours: &str,
+    ours: &[&str],
 ) -> Option<u64> {
     let changes =
         git(directory, environment, &["status", "--porcelain", "--untracked-files=normal", "--", "."])?;
     let is_ours = |line: &str| {
-        line.strip_prefix("?? ").is_some_and(|path| path.rsplit('/').next().is_some_and(|name| name == ours))
+        line.strip_prefix("?? ")
+            .is_some_and(|path| path.rsplit('/').next().is_some_and(|name| ours.contains(&name)))
     };
     if !changes.lines().all(is_ours) {
         return None;
@@ -76,7 +77,7 @@ mod tests {
         run(&["add", "."]).unwrap();
         let author = ["-c", "user.name=me", "-c", "user.email=me@host.test", "-c", "commit.gpgsign=false"];
         run(&[&author[..], &["commit", "-qm", "x", "--no-verify"]].concat()).unwrap();
-        let is_clean = || clean_commit_time(root, &environment, "pylock.toml").is_some();
+        let is_clean = || clean_commit_time(root, &environment, &["pylock.toml"]).is_some();
         assert!(is_clean());
         fs::write(root.join("pylock.toml"), "").unwrap();
         assert!(is_clean());

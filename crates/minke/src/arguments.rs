@@ -4,6 +4,7 @@
 //! environment, the home or the current directory.
 
 mod build;
+mod lock;
 mod run;
 mod text;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use build::{
     BuildArguments, ContainerArguments, Cutting, ImageArguments, PythonArguments, Squeezing, SystemArguments,
 };
+pub(crate) use lock::LockArguments;
 pub(crate) use run::{Habits, NetworkArgument, RunArguments};
 pub(crate) use text::{Bind, FormError, Passed, Variable, told};
 use text::{destination, new_name};
@@ -85,6 +87,7 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Build(Box<BuildArguments>),
+    Lock(Box<LockArguments>),
     Run(Box<RunArguments>),
     /// List the images that minke keeps
     #[command(after_help = "\

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use minke_build::Request;
 use minke_build::settings::Settings;
+use minke_build::{Reporter, Request};
 use minke_cas::Store;
 
 use crate::failure::Failure;
@@ -23,6 +23,7 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
     let store = Store::open(&cache).map_err(Failure::Cache)?;
     match task {
         Task::Build(task) => build(*task, &store, screen, around),
+        Task::Lock(task) => lock(*task, &store, screen, around),
         Task::Run(request) => run(&request, &store),
         Task::Images => {
             screen.images(&foreman::images::list(&store)?)?;
@@ -46,20 +47,38 @@ fn build(
     around: &Surroundings,
 ) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let BuildTask { project, from, wishes, locks, tag, outputs } = task;
+    let built = shown(task, store, screen, around, foreman::build)?;
+    screen.built(&built, started.elapsed())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lock(task: BuildTask, store: &Store, screen: &Screen, around: &Surroundings) -> Result<ExitCode, Failure> {
+    let changes = shown(task, store, screen, around, foreman::pin)?;
+    screen.changes(&changes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has the foreman do something for a project, and shows how it goes.
+fn shown<T>(
+    task: BuildTask,
+    store: &Store,
+    screen: &Screen,
+    around: &Surroundings,
+    work: impl FnOnce(&Request, &Store, &Reporter) -> Result<T, BuildError>,
+) -> Result<T, Failure> {
+    let BuildTask { project, from, wishes, locks, upgrade, tag, outputs } = task;
     let (reporter, showing) = screen.show();
     signals::watch(store.clone(), showing.curtain())?;
     let in_files = if from.is_some() { Ok(Vec::new()) } else { foreman::wishes(&project) };
-    let built = in_files.map_err(Failure::Project).and_then(|in_files| {
+    let done = in_files.map_err(Failure::Project).and_then(|in_files| {
         let settings = Settings::of(in_files.into_iter().chain(wishes));
         let host = around.host.clone();
-        let request = Request { project, from, settings, locks, tag, outputs, host };
-        Ok(foreman::build(&request, store, &reporter)?)
+        let request = Request { project, from, settings, locks, upgrade, tag, outputs, host };
+        Ok(work(&request, store, &reporter)?)
     });
     showing.end(reporter);
     signals::give_way();
-    screen.built(&built?, started.elapsed())?;
-    Ok(ExitCode::SUCCESS)
+    done
 }
 
 /// Nothing is shown and no signal is watched for: both belong to the container.

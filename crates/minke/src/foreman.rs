@@ -3,4 +3,5 @@
 pub(crate) use minke_build::images::{self, ImageLine, ImagesError};
 pub(crate) use minke_build::project::{ProjectError, wishes};
 pub(crate) use minke_build::run::{Network, RootAccess, RunRequest, Terminal, run};
-pub(crate) use minke_build::{BuildError, Destination, Reference, build};
+pub(crate) use minke_build::system_lock::Change;
+pub(crate) use minke_build::{BuildError, Destination, Reference, build, pin};

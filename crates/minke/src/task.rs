@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
-use minke_build::LockPolicy;
 use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, PythonWish, StandaloneWish, Wishes};
+use minke_build::{LockPolicy, Upgrade};
 
 use crate::arguments::{
     Arguments, BuildArguments, Color, Command, ContainerArguments, Cutting, FormError, Habits,
-    ImageArguments, NetworkArgument, Passed, PythonArguments, RunArguments, Squeezing, SystemArguments,
-    Variable, told,
+    ImageArguments, LockArguments, NetworkArgument, Passed, PythonArguments, RunArguments, Squeezing,
+    SystemArguments, Variable, told,
 };
 use crate::foreman::{Network, Reference, RootAccess, RunRequest, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
@@ -32,6 +32,8 @@ pub(crate) struct Meant {
 pub(crate) enum Task {
     /// Build an image.
     Build(Box<BuildTask>),
+    /// Pin what it is made of.
+    Lock(Box<BuildTask>),
     /// Run one.
     Run(Box<RunRequest>),
     /// List them.
@@ -59,6 +61,8 @@ pub(crate) struct BuildTask {
     pub(crate) wishes: Vec<(Origin, Wishes)>,
     /// Whether locks may be written.
     pub(crate) locks: LockPolicy,
+    /// What of them moves on.
+    pub(crate) upgrade: Upgrade,
     /// What the image is called: `NAME:TAG`.
     pub(crate) tag: Option<String>,
     /// Where it goes besides the store; `docker-daemon:` alone means under the image's own name.
@@ -145,6 +149,7 @@ impl Meant {
         let format = if common.json { Format::Json } else { Format::Text };
         let task = match command {
             Command::Build(build) => Task::Build(Box::new(build_task(*build, around)?)),
+            Command::Lock(lock) => Task::Lock(Box::new(lock_task(*lock, around)?)),
             Command::Run(run) => Task::Run(Box::new(run_request(*run, around, terminal)?)),
             Command::Images => Task::Images,
             Command::Rmi { names } => {
@@ -174,7 +179,28 @@ fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildT
     let said = said.into_iter().flatten().filter(|(_, wishes)| *wishes != Wishes::default());
     let mut wishes = around.wishes()?;
     wishes.extend(said.map(|(name, wishes)| (Origin::Argument(name), wishes)));
-    Ok(BuildTask { project: around.absolute(&project), from, wishes, locks, tag, outputs })
+    let (project, upgrade) = (around.absolute(&project), Upgrade::Nothing);
+    Ok(BuildTask { project, from, wishes, locks, upgrade, tag, outputs })
+}
+
+fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
+    let LockArguments { project, upgrade, dry_run, python, system } = arguments;
+    let locks = match (python.locked, dry_run) {
+        (true, _) => LockPolicy::Locked,
+        (false, true) => LockPolicy::Show,
+        (false, false) => LockPolicy::Update,
+    };
+    let upgrade = match upgrade {
+        None => Upgrade::Nothing,
+        Some(names) if names.is_empty() => Upgrade::All,
+        Some(names) => Upgrade::Names(names.into_iter().collect()),
+    };
+    let said = [python_wishes(python, around), system_wishes(system)];
+    let said = said.into_iter().flatten().filter(|(_, wishes)| *wishes != Wishes::default());
+    let mut wishes = around.wishes()?;
+    wishes.extend(said.map(|(name, wishes)| (Origin::Argument(name), wishes)));
+    let project = around.absolute(&project);
+    Ok(BuildTask { project, from: None, wishes, locks, upgrade, tag: None, outputs: Vec::new() })
 }
 
 // Arguments are taken apart by name and without `..`, so that one that is forgotten doesn't compile.

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use minke_build::{Built, Event, Reporter};
 
 use crate::failure::Failure;
-use crate::foreman::{ImageLine, Terminal};
+use crate::foreman::{Change, ImageLine, Terminal};
 use crate::settings::Surroundings;
 use crate::task::{Format, Manner, Verbosity};
 
@@ -133,6 +133,23 @@ impl Screen {
                 // What goes to a program is not cut to a width.
                 let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
                 report::images(images, width, self.stdout)
+            }
+        };
+        lines.iter().try_for_each(|line| say(line))
+    }
+
+    /// Says on standard output what is different in locks: a table, or one object per line.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn changes(&self, changes: &[Change]) -> Result<(), OutputError> {
+        let lines: Vec<String> = match (self.manner.format, changes) {
+            (Format::Json, _) => changes.iter().map(json::change).collect(),
+            (Format::Text, []) if self.manner.verbosity == Verbosity::Quiet => Vec::new(),
+            (Format::Text, []) => vec!["the locks are as they should be".to_owned()],
+            (Format::Text, _) => {
+                let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
+                report::changes(changes, width, self.stdout)
             }
         };
         lines.iter().try_for_each(|line| say(line))

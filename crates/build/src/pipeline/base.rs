@@ -6,17 +6,14 @@
 mod debian;
 mod standalone;
 
-use std::collections::BTreeSet;
-
 use minke_cas::{ImagePath, Ownership, Tree};
-use minke_distro::PackageName as DebName;
 use minke_exec::Interpreter;
 use minke_python::{PythonVersion, Target, Venv};
 
 use super::{Foreman, venv};
 use crate::bytecode::Compiler;
 use crate::config;
-use crate::debian::{Debian, Pick};
+use crate::debian::{Pick, Roots};
 use crate::error::BuildError;
 use crate::parts::Part;
 use crate::platform::Platform;
@@ -26,8 +23,8 @@ use crate::settings::{Origin, PythonWish};
 pub(super) struct Base {
     /// What it is, for a message: `Debian trixie: 27 packages`.
     pub(super) title: String,
-    /// Where further packages come from; none where there is no distribution.
-    pub(super) supply: Option<Supply>,
+    /// The distribution that adds what else is needed; none where there is none.
+    pub(super) distribution: Option<Distribution>,
     pub(super) target: Target,
     pub(super) venv: Venv,
     pub(super) parts: Vec<Part>,
@@ -39,10 +36,9 @@ pub(super) struct Base {
 }
 
 /// The distribution that a base is made from.
-pub(super) struct Supply {
-    pub(super) debian: Debian,
+pub(super) struct Distribution {
     /// What the base was chosen for.
-    pub(super) roots: BTreeSet<DebName>,
+    pub(super) roots: Roots,
     /// What was chosen.
     pub(super) picks: Vec<Pick>,
 }

@@ -178,3 +178,39 @@ proptest! {
         }
     }
 }
+
+/// What moves when the closure of `roots` is chosen anew and all was at version 1 before, `free` excepted.
+fn moving(packages: &str, roots: &str, free: &str) -> String {
+    let closure = closure(&index(packages), &names(roots), &ClosureOptions::default()).unwrap();
+    let before = |name: &PackageName| (name.clone(), "1".parse().unwrap());
+    let before = closure.packages.keys().filter(|name| name.as_str() != "new").map(before).collect();
+    let staying = staying(&closure, &before, &names(free));
+    let moving = closure.packages.keys().filter(|name| !staying.contains(*name));
+    moving.map(PackageName::as_str).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_is_locked_stays_when_a_package_is_added() {
+    let packages = "app: Depends lib\n lib 2\n new 2: Depends lib\n";
+    assert_eq!(moving(packages, "app new", ""), "new");
+}
+
+#[test]
+fn a_new_package_takes_along_what_is_too_old_for_it() {
+    let packages = "app: Depends lib\n lib 2: Depends base\n base 2\n new 2: Depends lib (>= 2) | none\n";
+    assert_eq!(moving(packages, "app new", ""), "lib new");
+}
+
+#[test]
+fn a_new_package_takes_along_what_it_breaks() {
+    let packages = "app: Depends lib\n lib 2\n new 2: Breaks lib (<< 2)\n";
+    assert_eq!(moving(packages, "app new", ""), "lib new");
+}
+
+#[test]
+fn packages_of_one_source_move_together() {
+    let packages =
+        "app: Depends lib, data, other\n lib 2: Source gcc; Depends data\n data 2: Source gcc\n other 2";
+    assert_eq!(moving(packages, "app", "lib"), "data lib");
+    assert_eq!(moving(packages, "app", "other"), "other");
+}

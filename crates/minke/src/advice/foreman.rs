@@ -15,9 +15,10 @@ use minke_build::run::RunStepError;
 use minke_build::settings::SettingsError;
 use minke_build::standalone::StandaloneError;
 use minke_build::system::SystemError;
+use minke_build::system_lock::SystemLockError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
-use minke_build::{BuildError, LayerError};
+use minke_build::{BuildError, LayerError, SupplyError};
 
 use super::causes::{self, AGAIN};
 use super::{Advice, Exit, store};
@@ -48,6 +49,9 @@ pub(super) fn build(error: &BuildError) -> Advice {
             Exit::Project.help("choose a suite with `base`, or leave the package away")
         }
         BuildError::Debian(error) => debian(error),
+        BuildError::Supply(error) => supply(error),
+        BuildError::SystemLock { file, source } => system_lock(file, source),
+        BuildError::Vanished { name, offered, .. } => vanished(name, offered.as_deref()),
         BuildError::System(error) => system(error),
         BuildError::Interpreter(_) | BuildError::Image(_) => Exit::Bug.silent(),
         BuildError::Machine { .. } => Exit::Project.help("build on a machine that is x86-64 or 64-bit ARM"),
@@ -190,6 +194,9 @@ fn debian(error: &DebianError) -> Advice {
             causes::fetch(source, "the mirror may be half updated: try again, or choose another")
         }
         DebianError::Release { source, .. } => causes::release(source),
+        DebianError::NoSuite { .. } => Exit::Project.help(
+            "set `security-mirror` in [tool.minke.debian] to the archive of security updates, or run `minke lock`",
+        ),
         DebianError::NoIndex { .. } | DebianError::NotABase { .. } => {
             Exit::Project.help("choose another suite with `base`, or another mirror")
         }
@@ -201,9 +208,45 @@ fn debian(error: &DebianError) -> Advice {
     }
 }
 
+fn supply(error: &SupplyError) -> Advice {
+    match error {
+        SupplyError::Debian(error) => debian(error),
+        SupplyError::Missing { .. } => {
+            Exit::Project.help("run `minke lock` once, and commit `minke.lock` with the project")
+        }
+        SupplyError::Outgrown { .. } => Exit::Project.help("run `minke lock`, and commit what it changes"),
+        SupplyError::Moved => Exit::Bug.silent(),
+    }
+}
+
+fn system_lock(file: &str, error: &SystemLockError) -> Advice {
+    match error {
+        SystemLockError::Newer { .. } => Exit::Project.help("use the minke that wrote it, or a later one"),
+        SystemLockError::Merge { .. } => {
+            Exit::Project.help(format!("choose either version of `{file}`, then run `minke lock`"))
+        }
+        SystemLockError::Syntax(_) | SystemLockError::Count { .. } | SystemLockError::Twice { .. } => {
+            Exit::Project.help(format!(
+                "take `{file}` from version control again, or remove it and run `minke lock` for a new one"
+            ))
+        }
+    }
+}
+
+fn vanished(name: &str, offered: Option<&str>) -> Advice {
+    let newer = match offered {
+        Some(version) => format!("`minke lock --upgrade {name}` takes {version}"),
+        None => format!("`minke lock --upgrade {name}` looks for a newer one"),
+    };
+    Exit::Project.help(format!(
+        "{newer}; to build from the old one, set `mirror` in [tool.minke.debian] to a snapshot archive that \
+         still has it"
+    ))
+}
+
 fn system(error: &SystemError) -> Advice {
     match error {
-        SystemError::Address { source, .. } => debian(source),
+        SystemError::Address(error) => debian(error),
         SystemError::Fetch { source, .. } => {
             causes::fetch(source, "the mirror may be half updated: try again, or choose another")
         }
@@ -235,7 +278,7 @@ fn uv(error: &FindUvError) -> Advice {
 fn lock(error: &LockStepError) -> Advice {
     match error {
         LockStepError::Missing | LockStepError::Outgrown { .. } => {
-            Exit::Project.help("build once without `--locked`, and keep `pylock.toml`")
+            Exit::Project.help("run `minke lock` once, and commit what it writes with the project")
         }
         LockStepError::Uv(error) => uv(error),
         LockStepError::Export(error) | LockStepError::Resolve { source: error, .. } => causes::uv(error),
@@ -284,6 +327,7 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Pyproject { .. } => Exit::Project.silent(),
         BackendError::Uv(error) => uv(error),
         BackendError::Resolve { source, .. } => lock(source),
+        BackendError::Supply(error) => supply(error),
         BackendError::Requirements { source, .. } => wheels(source),
         BackendError::Together { source, .. } => settle(source),
         BackendError::Scripts { .. } => Exit::SourceBuild.silent(),

@@ -41,6 +41,21 @@ const CASES: &[(&str, &str, &str)] = &[
     ("build port", "build --port 8000", "build"),
     ("build volume", "build --volume /data", "build"),
     ("build stop_signal", "build --stop-signal SIGINT", "build"),
+    ("lock project", "lock src", "lock"),
+    ("lock upgrade", "lock --upgrade numpy", "lock --upgrade"),
+    ("lock dry_run", "lock --dry-run", "lock"),
+    ("lock locked", "lock --locked", "lock"),
+    ("lock python", "lock --python 3.13", "lock"),
+    ("lock group", "lock --group dev", "lock"),
+    ("lock extra", "lock --extra all", "lock"),
+    ("lock package", "lock --package api", "lock"),
+    ("lock find_links", "lock --find-links wheels", "lock"),
+    ("lock strict", "lock --strict", "lock"),
+    ("lock base", "lock --base trixie", "lock"),
+    ("lock platform", "lock --platform linux/arm64", "lock"),
+    ("lock shell", "lock --shell", "lock"),
+    ("lock system_package", "lock --system-package git", "lock"),
+    ("lock ignore", "lock --ignore '*.csv'", "lock"),
     ("run command", "run hello a", "run hello"),
     ("run entrypoint", "run --entrypoint sh hello", "run hello"),
     ("run env", "run -e A=b hello", "run hello"),
@@ -76,10 +91,10 @@ fn shown(line: &str) -> String {
         Err(error) => return format!("{error:?}"),
     };
     let task = match task {
-        Task::Build(task) => {
-            let BuildTask { project, from, wishes, locks, tag, outputs } = *task;
+        Task::Build(task) | Task::Lock(task) => {
+            let BuildTask { project, from, wishes, locks, upgrade, tag, outputs } = *task;
             let settings = Settings::of(wishes);
-            format!("{project:?} {from:?} {settings:?} {locks:?} {tag:?} {outputs:?}")
+            format!("{project:?} {from:?} {settings:?} {locks:?} {upgrade:?} {tag:?} {outputs:?}")
         }
         Task::Run(request) => {
             let RunRequest { image, args, entrypoint, env, binds, root_access, .. } = *request.clone();

@@ -20,7 +20,7 @@ use super::complain;
 use super::errors::chain;
 use crate::advice::advise;
 use crate::failure::Failure;
-use crate::foreman::ImageLine;
+use crate::foreman::{Change, ImageLine};
 use crate::task::Verbosity;
 
 /// How often progress is told.
@@ -97,6 +97,11 @@ pub(crate) fn built(built: &Built, took: Duration) -> Value {
     value["timings"] = hops.collect();
     value["seconds"] = took.as_secs_f64().into();
     value
+}
+
+/// Returns one difference between locks.
+pub(crate) fn change(change: &Change) -> String {
+    serde_json::to_string(change).expect("a change has text keys")
 }
 
 /// Returns one image of the list.

@@ -6,11 +6,14 @@ use minke_build::{Built, Hop};
 
 use super::columns::{lay_out, numbers, words};
 use super::paint::Paint;
-use super::text::{NARROW, count, duration, harmless, size, wrap};
-use crate::foreman::ImageLine;
+use super::text::{NARROW, clip, count, duration, harmless, size, wrap};
+use crate::foreman::{Change, ImageLine};
 
 /// How wide the words are that lead the lines below the table, with the space after them.
 const MARGIN: usize = 10;
+
+/// No reason is shown at greater length.
+const REASON: usize = 48;
 
 /// What a hop must take to be worth a word.
 const NOTICEABLE: Duration = Duration::from_millis(10);
@@ -137,6 +140,25 @@ pub(crate) fn images(images: &[ImageLine], width: usize, paint: Paint) -> Vec<St
             ]
         })
         .collect();
+    lay_out(&columns, &rows, width, paint)
+}
+
+/// Writes what is different in locks.
+pub(crate) fn changes(changes: &[Change], width: usize, paint: Paint) -> Vec<String> {
+    let columns = [words("name"), words("before"), words("after"), words("of"), words("why")];
+    let said = |text: &Option<String>| harmless(text.as_deref().unwrap_or("-")).into_owned();
+    let row = |change: &Change| {
+        let Change { of, name, before, after, why } = change;
+        let name = harmless(name).into_owned();
+        [
+            name,
+            said(before),
+            said(after),
+            harmless(of).into_owned(),
+            clip(&harmless(why), REASON).into_owned(),
+        ]
+    };
+    let rows: Vec<_> = changes.iter().map(row).collect();
     lay_out(&columns, &rows, width, paint)
 }
 

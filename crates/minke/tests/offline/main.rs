@@ -9,6 +9,7 @@ mod debs;
 mod economy;
 mod image;
 mod interrupted;
+mod locking;
 mod outputs;
 mod packages;
 mod plain;

@@ -347,6 +347,7 @@ fn what_was_done_is_told_on_standard_error() {
     let first_words: Vec<&str> = said.lines().map(|line| line.split("  ").next().unwrap()).collect();
     assert_snapshot!(first_words.join("\n"), @r"
     note: base: Python 3.11.2 on x86_64 with glibc 2.36, Debian bookworm: 35 packages
+    note: what was chosen is kept in the project as `minke.lock`
     layer
     base
     system

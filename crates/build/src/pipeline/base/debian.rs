@@ -4,25 +4,22 @@
 //! project's backend runs on it, and it makes the bytecode, which is the same on every architecture. The
 //! packages of this machine's own architecture, from the same suite, have it.
 
-use std::collections::BTreeSet;
-
 use minke_cas::{ImagePath, Tree};
-use minke_distro::{PackageName as DebName, setup};
 use minke_python::{Libc, Target};
 
-use super::{Base, Supply, Workbench, here, venv, version};
-use crate::debian::{self, Debian, Pick, SuiteFacts};
+use super::{Base, Distribution, Workbench, here, venv, version};
+use crate::debian::{self, Pick, Roots};
 use crate::error::BuildError;
 use crate::event::{Hop, Unit};
 use crate::parts::{Owner, Part, Strictness, settle};
 use crate::pipeline::Foreman;
 use crate::platform::Platform;
 use crate::settings::{Origin, PythonWish};
+use crate::supply;
 use crate::system;
 
 /// A base of one architecture.
 pub(super) struct Assembled {
-    pub(super) picks: Vec<Pick>,
     pub(super) parts: Vec<Part>,
     pub(super) tree: Tree,
 }
@@ -30,28 +27,27 @@ pub(super) struct Assembled {
 impl Foreman<'_> {
     pub(super) fn debian_base(&self) -> Result<Base, BuildError> {
         let platform = self.platform();
-        let (debian, facts) = self.suite()?;
-        let target = target(&facts, platform)?;
-        self.check_python(&facts, &target)?;
-        let roots = setup::base_roots(target.python.minor.into());
-        let Assembled { picks, parts, tree } = self.assemble(&debian, &roots)?;
-        let bench = self.suite_bench(&debian, Some((&target, &tree)))?;
+        let (target, roots, picks) = self.hop(Hop::Plan, Unit::Pieces, |_| self.choose_suite(platform))?;
+        self.check_python(&target)?;
+        let Assembled { parts, tree } = self.assemble(&picks)?;
+        let bench = self.suite_bench(Some((&target, &tree)))?;
         let compiler = self.compiler(&bench, &target, format!("/usr/lib/python{}", target.python.short()));
         let venv = venv(&target, program(&target));
         let title = format!("Debian {}: {} packages", self.suite_name(), picks.len());
-        let supply = Some(Supply { debian, roots, picks });
-        Ok(Base { title, supply, target, venv, parts, tree, bench, compiler })
+        let distribution = Some(Distribution { roots, picks });
+        Ok(Base { title, distribution, target, venv, parts, tree, bench, compiler })
     }
 
-    /// Opens the suite's archives and reads which Python and C library they have.
-    pub(super) fn suite(&self) -> Result<(Debian, SuiteFacts), BuildError> {
-        let plan = || {
-            let wishes = (&self.request.settings, &self.request.host);
-            let debian = Debian::open(&self.client, wishes, self.platform().debian(), self.reporter)?;
-            let facts = debian.facts(&self.client, self.store)?;
-            Ok((debian, facts))
-        };
-        self.hop(Hop::Plan, Unit::Pieces, |_| plan().map_err(BuildError::Debian))
+    /// Chooses the packages of the suite's own Python.
+    fn choose_suite(&self, platform: Platform) -> Result<(Target, Roots, Vec<Pick>), BuildError> {
+        let python = self.supply.python(platform)?;
+        let roots = supply::base_roots(version(&python, &Origin::Default)?.minor.into());
+        let picks = self.supply.base(platform, &roots)?;
+        // Those that were chosen count: what is locked may be older than what the suite has today.
+        let python = debian::python(&picks).expect("the roots name an interpreter");
+        let python = version(&python, &Origin::Default)?;
+        let platform = minke_python::Platform { arch: platform.python(), libc: libc(&picks) };
+        Ok((Target { python, platform }, roots, picks))
     }
 
     pub(super) fn suite_name(&self) -> &str {
@@ -59,7 +55,7 @@ impl Foreman<'_> {
     }
 
     /// Checks that the suite has the Python that was asked for.
-    fn check_python(&self, facts: &SuiteFacts, target: &Target) -> Result<(), BuildError> {
+    fn check_python(&self, target: &Target) -> Result<(), BuildError> {
         let Some(said) = &self.request.settings.python else { return Ok(()) };
         let PythonWish::Version(text) = &said.value else { return Ok(()) };
         let (wanted, has) = (version(text, &said.origin)?, target.python);
@@ -71,42 +67,31 @@ impl Foreman<'_> {
             origin: said.origin.clone(),
             wanted: text.clone(),
             suite: self.suite_name().to_owned(),
-            has: facts.python.clone(),
+            has: has.to_string(),
         })
     }
 
-    /// Chooses, fetches and unpacks a base's packages, and adds what their scripts would have done.
-    pub(super) fn assemble(
-        &self,
-        debian: &Debian,
-        roots: &BTreeSet<DebName>,
-    ) -> Result<Assembled, BuildError> {
-        let picks = self.choose(debian, roots.clone())?;
-        let packages = self.fetch_packages(debian, &picks)?;
+    /// Fetches and unpacks a base's packages, and adds what their scripts would have done.
+    pub(super) fn assemble(&self, picks: &[Pick]) -> Result<Assembled, BuildError> {
+        let packages = self.fetch_packages(picks)?;
         let mut parts = system::parts(&packages, |name| Owner::Base { name });
         let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
         let owner = Owner::Base { name: "what maintainer scripts would have done".to_owned() };
         let setup = system::setup_part(self.store, &joined, &packages, (owner, self.reporter));
         parts.push(setup.map_err(BuildError::System)?);
         let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        Ok(Assembled { picks, parts, tree })
+        Ok(Assembled { parts, tree })
     }
 
     /// Returns the suite's own Python where it runs: in the base, if that has it and is for this machine, else in
     /// its twin.
-    pub(super) fn suite_bench(
-        &self,
-        debian: &Debian,
-        base: Option<(&Target, &Tree)>,
-    ) -> Result<Workbench, BuildError> {
+    pub(super) fn suite_bench(&self, base: Option<(&Target, &Tree)>) -> Result<Workbench, BuildError> {
         let here = here()?;
         if let Some((target, tree)) = base.filter(|_| here == self.platform()) {
             return self.bench(tree, target, &program(target));
         }
-        let twin = debian.of_architecture(here.debian());
-        let facts = twin.facts(&self.client, self.store).map_err(BuildError::Debian)?;
-        let target = self::target(&facts, here)?;
-        let tree = self.assemble(&twin, &setup::base_roots(target.python.minor.into()))?.tree;
+        let (target, _, picks) = self.hop(Hop::Plan, Unit::Pieces, |_| self.choose_suite(here))?;
+        let tree = self.assemble(&picks)?.tree;
         self.bench(&tree, &target, &program(&target))
     }
 }
@@ -116,13 +101,9 @@ fn program(target: &Target) -> ImagePath {
     format!("/usr/bin/python{}", target.python.short()).parse().expect("a path")
 }
 
-fn target(facts: &SuiteFacts, platform: Platform) -> Result<Target, BuildError> {
-    let python = version(&facts.python, &Origin::Default)?;
-    Ok(Target { python, platform: minke_python::Platform { arch: platform.python(), libc: libc(facts) } })
-}
-
-/// Returns the suite's C library.
-pub(super) fn libc(facts: &SuiteFacts) -> Libc {
-    let (major, minor) = facts.glibc.split_once('.').unwrap_or((facts.glibc.as_str(), "0"));
+/// Returns the C library among packages that were chosen.
+pub(super) fn libc(picks: &[Pick]) -> Libc {
+    let version = debian::glibc(picks).unwrap_or_default();
+    let (major, minor) = version.split_once('.').unwrap_or((version.as_str(), "0"));
     Libc::Glibc { major: major.parse().unwrap_or(2), minor: minor.parse().unwrap_or(0) }
 }

@@ -8,8 +8,8 @@ use minke_elf::Unmet;
 use minke_python::{Libc, Target};
 
 use super::debian::{Assembled, libc};
-use super::{Base, SCRATCH, Supply, Workbench, here, venv};
-use crate::debian::Debian;
+use super::{Base, Distribution, SCRATCH, Workbench, here, venv};
+use crate::debian::{Pick, Roots};
 use crate::error::BuildError;
 use crate::event::{Hop, Unit};
 use crate::native;
@@ -17,32 +17,47 @@ use crate::parts::{Owner, Part, Strictness, settle};
 use crate::pipeline::Foreman;
 use crate::settings::StandaloneWish;
 use crate::standalone::{self, PREFIX, Standalone, StandaloneError};
+use crate::supply;
 
 impl Foreman<'_> {
     /// Puts the Python of an archive upon a suite's C library, and what its files ask of the system beside it.
     pub(super) fn standalone_base(&self, wish: &StandaloneWish) -> Result<Base, BuildError> {
         let python = self.standalone(wish)?;
         let place = shown(wish);
-        let (debian, facts) = self.suite()?;
         let suite = format!("Debian {}", self.suite_name());
-        check_libc(&python, (&place, &suite), libc(&facts))?;
-        let platform = minke_python::Platform { arch: self.platform().python(), libc: libc(&facts) };
+        let (roots, picks) = self.choose_below(&python)?;
+        let libc = libc(&picks);
+        check_libc(&python, (&place, &suite), libc)?;
+        let platform = minke_python::Platform { arch: self.platform().python(), libc };
         let target = Target { python: python.version, platform };
-        let mut roots = setup::libc_roots();
-        let bare = self.assemble(&debian, &roots)?;
-        let asked = native::asked(self.missing(&python, &bare.tree)?);
+        let Assembled { mut parts, .. } = self.assemble(&picks)?;
+        parts.extend(self.python_parts(&python, &place)?);
+        let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
+        let bench = self.standalone_bench((&python, &tree), &target, Some(&roots))?;
+        let title = format!("{place}, {suite}: {} packages", picks.len());
+        let distribution = Some(Distribution { roots, picks });
+        Ok(self.upon(title, distribution, (target, &python), (parts, tree, bench)))
+    }
+
+    /// Chooses what a Python needs of the system: a C library, and what its files ask for beside that.
+    fn choose_below(&self, python: &Standalone) -> Result<(Roots, Vec<Pick>), BuildError> {
+        let mut roots = supply::libc_roots();
+        if let Some((locked, picks)) = self.supply.locked_base(self.platform(), &roots)
+            && self.missing(python, &self.assemble(&picks)?.tree)?.is_empty()
+        {
+            return Ok((locked, picks));
+        }
+        let bare = self.supply.base(self.platform(), &roots)?;
+        let missing = self.missing(python, &self.assemble(&bare)?.tree)?;
+        let asked = native::asked(missing, |_| supply::INTERPRETER.to_owned());
         for line in native::unmet_lines(&asked.unmet) {
             self.reporter.warn(line);
         }
-        let more = asked.packages.keys();
-        roots.extend(more.map(|name| name.parse().expect("a table's package is a name")));
-        let Assembled { picks, mut parts, .. } = self.assemble(&debian, &roots)?;
-        parts.extend(self.python_parts(&python, &place)?);
-        let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        let bench = self.standalone_bench((&python, &tree), &target, Some(&debian))?;
-        let title = format!("{place}, {suite}: {} packages", picks.len());
-        let supply = Some(Supply { debian, roots, picks });
-        Ok(self.upon(title, supply, (target, &python), (parts, tree, bench)))
+        for (name, why) in asked.packages {
+            roots.entry(name.parse().expect("a table's package is a name")).or_default().extend(why);
+        }
+        let picks = self.supply.base(self.platform(), &roots)?;
+        Ok((roots, picks))
     }
 
     /// Takes the Python of an archive for all that the image has of a system.
@@ -80,19 +95,19 @@ impl Foreman<'_> {
     fn upon(
         &self,
         title: String,
-        supply: Option<Supply>,
+        distribution: Option<Distribution>,
         (target, python): (Target, &Standalone),
         (parts, tree, bench): (Vec<Part>, Tree, Workbench),
     ) -> Base {
         let compiler =
             self.compiler(&bench, &target, format!("{PREFIX}/lib/python{}", target.python.short()));
         let venv = venv(&target, python.interpreter.clone());
-        Base { title, supply, target, venv, parts, tree, bench, compiler }
+        Base { title, distribution, target, venv, parts, tree, bench, compiler }
     }
 
     fn standalone(&self, wish: &StandaloneWish) -> Result<Standalone, BuildError> {
         self.hop(Hop::Fetch, Unit::Bytes, |meter| {
-            let outside = (&self.client, self.store, meter);
+            let outside = (self.client, self.store, meter);
             let archive = standalone::take(outside, wish, &self.request.project);
             let python = archive.and_then(|archive| standalone::open(self.store, archive, &shown(wish)));
             let python = python.map_err(BuildError::Standalone)?;
@@ -123,11 +138,11 @@ impl Foreman<'_> {
         &self,
         (python, tree): (&Standalone, &Tree),
         target: &Target,
-        debian: Option<&Debian>,
+        system: Option<&Roots>,
     ) -> Result<Workbench, BuildError> {
-        match debian {
+        match system {
             _ if here()? == self.platform() => self.bench(tree, target, &python.interpreter),
-            Some(debian) => self.suite_bench(debian, None),
+            Some(_) => self.suite_bench(None),
             None => Err(BuildError::Standalone(StandaloneError::Foreign { platform: self.platform() })),
         }
     }

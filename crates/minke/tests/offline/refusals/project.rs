@@ -291,9 +291,9 @@ fn requirements_without_a_lock_or_uv() {
     town.write("shop/requirements.txt", "toy\n");
     assert_snapshot!(town.refuses(&["--locked"]), @r"
     status: 1
-    stderr: error: cannot lock what the project needs
-      because: there is no `pylock.toml`, and `--locked` forbids to make one
-      help: build once without `--locked`, and keep `pylock.toml`
+    stderr: error: cannot choose the image's packages
+      because: there is no `minke.lock` for linux/amd64, and `--locked` forbids to make one
+      help: run `minke lock` once, and commit `minke.lock` with the project
     ");
     // The environment has no PATH: there is no uv, and no Python that could fetch it.
     assert_snapshot!(town.refuses(&[]), @r"

@@ -1,0 +1,172 @@
+//! `minke.lock`: what of the system goes into the image, pinned, with the reason of each package.
+//!
+//! The file is TOML that is made to be read in a diff: platforms, packages and build requirements stand in a
+//! fixed order, one field a line. A lock that is complete answers everything that the distribution's indexes
+//! would, so that a build with one reads none and judges no `Valid-Until`: that was done when it was locked.
+//!
+//! What stands in it is checked as if a stranger had written it, for merges and editors do.
+
+mod read;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minke_cas::{Digest, SourceUrl};
+
+use crate::debian::Pick;
+use crate::platform::Platform;
+
+pub use read::SystemLockError;
+
+/// The version of the format that is written; a lock of a later one is refused.
+pub const VERSION: u32 = 1;
+
+/// Everything that `minke.lock` says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SystemLock {
+    /// The version of uv that resolved last.
+    pub uv: Option<String>,
+    /// What each platform's image has.
+    pub platforms: BTreeMap<Platform, LockedPlatform>,
+    /// What the build backends of the user's directories need, by what they ask for.
+    pub builds: BTreeMap<BuildKey, Vec<LockedWheel>>,
+}
+
+/// What one platform's image has of the distribution.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LockedPlatform {
+    /// The suite, such as `trixie`.
+    pub suite: String,
+    /// The signed lists that the choice was made from, in the order in which they count.
+    pub archives: Vec<LockedArchive>,
+    /// The interpreter and what every image has.
+    pub base: LockedLayer,
+    /// What this project needs besides; none before it was ever found out.
+    pub system: Option<LockedLayer>,
+}
+
+/// A signed list of an archive, as it was when it was believed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LockedArchive {
+    /// The suite, such as `trixie-security`.
+    pub suite: String,
+    /// When it was signed, as RFC 3339 in UTC.
+    pub date: String,
+    /// The digest of the `InRelease`.
+    pub in_release: Digest,
+}
+
+/// The packages of a layer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LockedLayer {
+    /// What was asked for by name.
+    pub roots: BTreeSet<String>,
+    /// What that took, in name order.
+    pub packages: Vec<Pick>,
+}
+
+/// What a build backend asks for, and for which Python.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct BuildKey {
+    /// The requirement lines, in the backend's order.
+    pub requires: Vec<String>,
+    /// The Python and platform that the backend runs on, in words.
+    pub target: String,
+}
+
+/// A wheel that a backend needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LockedWheel {
+    /// Its file name.
+    pub name: String,
+    /// Where it lies: an address, or a path relative to the project.
+    pub place: WheelPlace,
+    /// Its bytes.
+    pub digest: Digest,
+    /// How many those are, where that is known.
+    pub size: Option<u64>,
+}
+
+/// Where a wheel lies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WheelPlace {
+    /// At an address, without user name and password.
+    Url(SourceUrl),
+    /// On this machine.
+    Path(String),
+}
+
+/// One line of the difference between two locks.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+pub struct Change {
+    /// The platform, such as `linux/amd64`, or what else it is of.
+    pub of: String,
+    /// The package.
+    pub name: String,
+    /// Its version before; none where it is new.
+    pub before: Option<String>,
+    /// Its version after; none where it is gone.
+    pub after: Option<String>,
+    /// Why it is there.
+    pub why: String,
+}
+
+impl SystemLock {
+    /// Reads a lock's text.
+    ///
+    /// # Errors
+    /// [`SystemLockError`] names the line.
+    pub fn parse(text: &str) -> Result<Self, SystemLockError> {
+        read::parse(text)
+    }
+
+    /// Returns the lock's text: the same for the same lock.
+    pub fn text(&self) -> String {
+        write::text(self)
+    }
+
+    /// Returns what is different in a later lock: packages by platform, then the requirements of builds.
+    pub fn changes(&self, later: &Self) -> Vec<Change> {
+        let (before, after) = (self.versions(), later.versions());
+        let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        let change = |key: &(String, String)| {
+            let (old, new) = (before.get(key), after.get(key));
+            let version = |said: Option<&(String, String)>| said.map(|(version, _)| version.clone());
+            let why = new.or(old).map(|(_, why)| why.clone()).unwrap_or_default();
+            let (of, name) = key.clone();
+            let change = Change { of, name, before: version(old), after: version(new), why };
+            (change.before != change.after).then_some(change)
+        };
+        keys.into_iter().filter_map(change).collect()
+    }
+
+    /// Returns each package's version and reason, by platform and name.
+    fn versions(&self) -> BTreeMap<(String, String), (String, String)> {
+        let packages = self.platforms.iter().flat_map(|(platform, locked)| {
+            let entry = |pick: &Pick| {
+                ((platform.to_string(), pick.name.clone()), (pick.version.clone(), pick.why.join(", ")))
+            };
+            locked.packages().map(entry).collect::<Vec<_>>()
+        });
+        let builds = self.builds.iter().flat_map(|(key, wheels)| {
+            let entry = |wheel: &LockedWheel| {
+                let mut words = wheel.name.splitn(3, '-');
+                let (name, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                let why = format!("build-system.requires: {}", key.requires.join(", "));
+                ((format!("build, {}", key.target), name.to_owned()), (version.to_owned(), why))
+            };
+            wheels.iter().map(entry).collect::<Vec<_>>()
+        });
+        packages.chain(builds).collect()
+    }
+}
+
+impl LockedPlatform {
+    /// Returns all packages, the base's first.
+    pub fn packages(&self) -> impl Iterator<Item = &Pick> {
+        self.base.packages.iter().chain(self.system.iter().flat_map(|layer| &layer.packages))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! A `minke.lock` is read as if a stranger had written it.
+
+use std::ops::Range;
+
+use minke_cas::{Digest, DigestError, SourceUrl};
+use minke_distro::PackageName;
+use minke_python::WheelFileName;
+use serde::{Deserialize, Deserializer, de};
+use toml::Spanned;
+
+use super::{
+    BuildKey, LockedArchive, LockedLayer, LockedPlatform, LockedWheel, SystemLock, VERSION, WheelPlace,
+};
+use crate::debian::Pick;
+use crate::platform::Platform;
+
+/// A `minke.lock` cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemLockError {
+    /// Two versions of it were merged, and nobody has chosen.
+    #[error("line {line} is a conflict marker of a merge")]
+    Merge {
+        /// Which line, counted from 1.
+        line: usize,
+    },
+    /// It isn't TOML, or a value is none of those that can stand there.
+    #[error("it is not a lock that minke has written")]
+    Syntax(#[source] toml::de::Error),
+    /// It is of a later format.
+    #[error("line {line}: its format is version {found}, and this minke knows {VERSION}")]
+    Newer {
+        /// Which line.
+        line: usize,
+        /// Its version.
+        found: u32,
+    },
+    /// It hasn't as many entries as it says: its end is missing, or a merge has lost or doubled some.
+    #[error("line {line}: it says {said} {what}, and has {found}")]
+    Count {
+        /// The line that says how many.
+        line: usize,
+        /// Of what.
+        what: &'static str,
+        /// How many there should be.
+        said: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A platform, package or build stands there twice.
+    #[error("line {line}: `{name}` is there twice")]
+    Twice {
+        /// The line of the second.
+        line: usize,
+        /// Which.
+        name: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: Spanned<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "version")]
+    _version: u32,
+    uv: Option<String>,
+    #[serde(default, rename = "platform")]
+    platforms: Vec<Spanned<PlatformTable>>,
+    #[serde(default, rename = "build")]
+    builds: Vec<Spanned<BuildTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlatformTable {
+    name: Platform,
+    suite: String,
+    packages: Spanned<usize>,
+    base: Vec<String>,
+    system: Option<Vec<String>>,
+    #[serde(default, rename = "archive")]
+    archives: Vec<ArchiveTable>,
+    #[serde(default, rename = "package")]
+    all: Vec<Spanned<PackageTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ArchiveTable {
+    suite: String,
+    date: String,
+    in_release: Digest,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Layer {
+    Base,
+    System,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PackageTable {
+    #[serde(deserialize_with = "package_name")]
+    name: String,
+    version: String,
+    architecture: String,
+    layer: Layer,
+    why: Vec<String>,
+    suite: String,
+    #[serde(deserialize_with = "path_below")]
+    path: String,
+    size: u64,
+    #[serde(deserialize_with = "hex")]
+    sha256: Digest,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BuildTable {
+    requires: Vec<String>,
+    #[serde(rename = "for")]
+    target: String,
+    wheels: Spanned<usize>,
+    #[serde(default, rename = "wheel")]
+    all: Vec<WheelTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WheelTable {
+    #[serde(deserialize_with = "wheel_name")]
+    name: String,
+    #[serde(flatten)]
+    place: PlaceField,
+    size: Option<u64>,
+    #[serde(deserialize_with = "hex")]
+    sha256: Digest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PlaceField {
+    Url(#[serde(deserialize_with = "address")] SourceUrl),
+    Path(String),
+}
+
+pub(super) fn parse(text: &str) -> Result<SystemLock, SystemLockError> {
+    let is_marker =
+        |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") || line == "=======";
+    if let Some(index) = text.lines().position(is_marker) {
+        return Err(SystemLockError::Merge { line: index + 1 });
+    }
+    // The version first, for a later format may have anything else.
+    let Version { version } = toml::from_str(text).map_err(SystemLockError::Syntax)?;
+    let at = |span: Range<usize>| text[..span.start].lines().count().max(1);
+    if *version.get_ref() != VERSION {
+        return Err(SystemLockError::Newer { line: at(version.span()), found: version.into_inner() });
+    }
+    let File { _version, uv, platforms, builds } = toml::from_str(text).map_err(SystemLockError::Syntax)?;
+    let mut lock = SystemLock { uv, ..SystemLock::default() };
+    for table in platforms {
+        let line = at(table.span());
+        let table = table.into_inner();
+        let name = table.name;
+        if lock.platforms.insert(name, platform(table, &at)?).is_some() {
+            return Err(SystemLockError::Twice { line, name: name.to_string() });
+        }
+    }
+    for table in builds {
+        let line = at(table.span());
+        let BuildTable { requires, target, wheels, all } = table.into_inner();
+        count("wheels", (&wheels, all.len()), &at)?;
+        let key = BuildKey { requires, target };
+        let name = key.requires.join(", ");
+        if lock.builds.insert(key, all.into_iter().map(wheel).collect()).is_some() {
+            return Err(SystemLockError::Twice { line, name });
+        }
+    }
+    Ok(lock)
+}
+
+fn platform(
+    table: PlatformTable,
+    at: &impl Fn(Range<usize>) -> usize,
+) -> Result<LockedPlatform, SystemLockError> {
+    let PlatformTable { name: _, suite, packages, base, system, archives, all } = table;
+    count("packages", (&packages, all.len()), at)?;
+    let layer = |roots: Vec<String>| LockedLayer { roots: roots.into_iter().collect(), packages: Vec::new() };
+    let (mut base, mut system) = (layer(base), system.map(layer));
+    let mut names = std::collections::BTreeSet::new();
+    for table in all {
+        let line = at(table.span());
+        let (layer, pick) = package(table.into_inner());
+        if !names.insert(pick.name.clone()) {
+            return Err(SystemLockError::Twice { line, name: pick.name });
+        }
+        match layer {
+            Layer::Base => base.packages.push(pick),
+            Layer::System => system.get_or_insert_default().packages.push(pick),
+        }
+    }
+    let archives = archives.into_iter().map(|ArchiveTable { suite, date, in_release }| LockedArchive {
+        suite,
+        date,
+        in_release,
+    });
+    Ok(LockedPlatform { suite, archives: archives.collect(), base, system })
+}
+
+fn package(table: PackageTable) -> (Layer, Pick) {
+    let PackageTable { name, version, architecture, layer, why, suite, path, size, sha256 } = table;
+    let pick = Pick { name, version, architecture, filename: path, digest: sha256, size, why, suite };
+    (layer, pick)
+}
+
+fn wheel(table: WheelTable) -> LockedWheel {
+    let WheelTable { name, place, size, sha256 } = table;
+    let place = match place {
+        PlaceField::Url(url) => WheelPlace::Url(url),
+        PlaceField::Path(path) => WheelPlace::Path(path),
+    };
+    LockedWheel { name, place, digest: sha256, size }
+}
+
+fn count(
+    what: &'static str,
+    (said, found): (&Spanned<usize>, usize),
+    at: &impl Fn(Range<usize>) -> usize,
+) -> Result<(), SystemLockError> {
+    let (line, said) = (at(said.span()), *said.get_ref());
+    if said == found { Ok(()) } else { Err(SystemLockError::Count { line, what, said, found }) }
+}
+
+fn hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    format!("sha256:{text}").parse().map_err(|error: DigestError| de::Error::custom(error))
+}
+
+fn package_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse::<PackageName>().map(|name| name.to_string()).map_err(de::Error::custom)
+}
+
+fn wheel_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse::<WheelFileName>().map(|_| text).map_err(de::Error::custom)
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SourceUrl, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(de::Error::custom)
+}
+
+/// A package's file lies below the archive's address, and nowhere else.
+fn path_below<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let is_normal = text.split('/').all(|name| !matches!(name, "" | "." | ".."));
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._+~-%".contains(c));
+    if is_normal && is_plain {
+        return Ok(text);
+    }
+    Err(de::Error::custom(format!("`{text}` is no path of a package's file below an archive")))
+}

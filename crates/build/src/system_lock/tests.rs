@@ -1,0 +1,184 @@
+use super::*;
+
+fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+fn pick(name: &str, why: &str) -> Pick {
+    Pick {
+        name: name.to_owned(),
+        version: "1:2.41-12+deb13u1".to_owned(),
+        filename: format!("pool/main/x/{name}_2.41-12+deb13u1_amd64.deb"),
+        architecture: "amd64".to_owned(),
+        digest: digest(name),
+        size: 12,
+        why: vec![why.to_owned()],
+        suite: "trixie".to_owned(),
+    }
+}
+
+fn lock() -> SystemLock {
+    let layer = |root: &str, pick: Pick| LockedLayer {
+        roots: BTreeSet::from([root.to_owned()]),
+        packages: vec![pick],
+    };
+    let platform = LockedPlatform {
+        suite: "trixie".to_owned(),
+        archives: vec![LockedArchive {
+            suite: "trixie".to_owned(),
+            date: "2026-11-14T09:12:33Z".to_owned(),
+            in_release: digest("InRelease"),
+        }],
+        base: layer("libc6", pick("libc6", "interpreter")),
+        system: Some(layer("libgomp1", pick("libgomp1", "\"numpy\" needs libgomp.so.1"))),
+    };
+    let wheel = LockedWheel {
+        name: "hatchling-1.27.0-py3-none-any.whl".to_owned(),
+        place: WheelPlace::Url("http://host.test/hatchling-1.27.0-py3-none-any.whl".parse().unwrap()),
+        digest: digest("hatchling"),
+        size: Some(75),
+    };
+    let key = BuildKey { requires: vec!["hatchling>=1".to_owned()], target: "Python 3.13".to_owned() };
+    SystemLock {
+        uv: Some("0.13.9".to_owned()),
+        platforms: BTreeMap::from([(Platform::Amd64, platform)]),
+        builds: BTreeMap::from([(key, vec![wheel])]),
+    }
+}
+
+#[test]
+fn a_lock_is_one_field_a_line() {
+    insta::assert_snapshot!(lock().text(), @r#"
+        # What of the system goes into the image, and why. Written by minke, and to be committed:
+        # `minke lock --upgrade` moves it on.
+        version = 1
+        uv = "0.13.9"
+
+        [[platform]]
+        name = "linux/amd64"
+        suite = "trixie"
+        packages = 2
+        base = ["libc6"]
+        system = ["libgomp1"]
+
+        [[platform.archive]]
+        suite = "trixie"
+        date = "2026-11-14T09:12:33Z"
+        in-release = "sha256:5bfc87e96c5fc54b15067c0e113156812a0af4dc86aaf43b462addaa77728d08"
+
+        [[platform.package]]
+        name = "libc6"
+        version = "1:2.41-12+deb13u1"
+        architecture = "amd64"
+        layer = "base"
+        why = ["interpreter"]
+        suite = "trixie"
+        path = "pool/main/x/libc6_2.41-12+deb13u1_amd64.deb"
+        size = 12
+        sha256 = "fb9ce3b804ed6882db53398f268a9c8e59ab103221188aee6513dfddde5b9aff"
+
+        [[platform.package]]
+        name = "libgomp1"
+        version = "1:2.41-12+deb13u1"
+        architecture = "amd64"
+        layer = "system"
+        why = ['"numpy" needs libgomp.so.1']
+        suite = "trixie"
+        path = "pool/main/x/libgomp1_2.41-12+deb13u1_amd64.deb"
+        size = 12
+        sha256 = "3c6a6a1114f41917b3cc5db99c399550535d657d72a618d8ac2d31eed0fd5fe1"
+
+        [[build]]
+        requires = ["hatchling>=1"]
+        for = "Python 3.13"
+        wheels = 1
+
+        [[build.wheel]]
+        name = "hatchling-1.27.0-py3-none-any.whl"
+        url = "http://host.test/hatchling-1.27.0-py3-none-any.whl"
+        size = 75
+        sha256 = "66e8bc6c25ede6b85d991c389ff0020afce88b80f268a767924684c5e934dbb4"
+    "#);
+}
+
+#[test]
+fn a_lock_reads_back_as_it_was_written() {
+    assert_eq!(SystemLock::parse(&lock().text()).unwrap(), lock());
+}
+
+/// What reading a changed text says: the error and what is behind it.
+fn said(change: impl Fn(&str) -> String) -> String {
+    let error = SystemLock::parse(&change(&lock().text())).unwrap_err();
+    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    format!("{error}\n{source}").trim_end().to_owned()
+}
+
+#[test]
+fn a_lock_that_cannot_be_believed_is_refused_with_its_line() {
+    let replaced = |from: &'static str, to: &'static str| said(move |text| text.replacen(from, to, 1));
+    insta::assert_snapshot!(replaced("version = 1\n", "version = 7\n"), @"line 3: its format is version 7, and this minke knows 1");
+    insta::assert_snapshot!(replaced("suite = ", "<<<<<<< HEAD\nsuite = "), @"line 8 is a conflict marker of a merge");
+    insta::assert_snapshot!(replaced("packages = 2", "packages = 3"), @"line 9: it says 3 packages, and has 2");
+    insta::assert_snapshot!(replaced("sha256 = \"", "sha256 = \"zz"), @r#"
+        it is not a lock that minke has written
+        TOML parse error at line 27, column 10
+           |
+        27 | sha256 = "zzfb9ce3b804ed6882db53398f268a9c8e59ab103221188aee6513dfddde5b9aff"
+           |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        `sha256:zzfb9ce3b804ed6882db53398f268a9c8e59ab103221188aee6513dfddde5b9aff` is not a sha256 digest (64 lower-case hex digits, with or without `sha256:`)
+    "#);
+    insta::assert_snapshot!(replaced("path = \"pool", "path = \"../../pool"), @r#"
+        it is not a lock that minke has written
+        TOML parse error at line 25, column 8
+           |
+        25 | path = "../../pool/main/x/libc6_2.41-12+deb13u1_amd64.deb"
+           |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        `../../pool/main/x/libc6_2.41-12+deb13u1_amd64.deb` is no path of a package's file below an archive
+    "#);
+    insta::assert_snapshot!(replaced("layer = \"base\"", "layer = \"basement\""), @r#"
+        it is not a lock that minke has written
+        TOML parse error at line 22, column 9
+           |
+        22 | layer = "basement"
+           |         ^^^^^^^^^^
+        unknown variant `basement`, expected `base` or `system`
+    "#);
+    insta::assert_snapshot!(replaced("size = 12", "sizes = 12"), @r"
+        it is not a lock that minke has written
+        TOML parse error at line 26, column 1
+           |
+        26 | sizes = 12
+           | ^^^^^
+        unknown field `sizes`, expected one of `name`, `version`, `architecture`, `layer`, `why`, `suite`, `path`, `size`, `sha256`
+    ");
+    insta::assert_snapshot!(replaced("\"libgomp1\"\nversion", "\"libc6\"\nversion"), @"line 28: `libc6` is there twice");
+}
+
+#[test]
+fn a_lock_that_was_cut_off_anywhere_is_refused() {
+    let text = lock().text();
+    let lines: Vec<&str> = text.lines().collect();
+    let cut = |count: &usize| SystemLock::parse(&lines[..*count].join("\n")).is_ok();
+    // Without any platform it is an empty lock, which is none that minke writes, and is made anew.
+    let first = lines.iter().position(|line| *line == "[[platform]]").unwrap();
+    let last = lines.iter().position(|line| *line == "[[build]]").unwrap();
+    let believed: Vec<usize> = (first + 1..lines.len()).filter(cut).collect();
+    assert_eq!(believed, [last - 1, last], "all platforms are there, and no build");
+}
+
+#[test]
+fn the_difference_between_two_locks_names_what_came_and_went() {
+    let mut later = lock();
+    let platform = later.platforms.get_mut(&Platform::Amd64).unwrap();
+    platform.base.packages[0].version = "2.42-1".to_owned();
+    platform.system = None;
+    let lines: Vec<String> = lock()
+        .changes(&later)
+        .into_iter()
+        .map(|Change { of, name, before, after, why }| format!("{of} {name}: {before:?} {after:?} ({why})"))
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+        linux/amd64 libc6: Some("1:2.41-12+deb13u1") Some("2.42-1") (interpreter)
+        linux/amd64 libgomp1: Some("1:2.41-12+deb13u1") None ("numpy" needs libgomp.so.1)
+    "#);
+}

@@ -1,0 +1,98 @@
+//! The text of a `minke.lock`.
+
+use std::fmt::Write as _;
+
+use super::{
+    BuildKey, LockedArchive, LockedLayer, LockedPlatform, LockedWheel, SystemLock, VERSION, WheelPlace,
+};
+use crate::debian::Pick;
+use crate::platform::Platform;
+
+const HEADER: &str = "\
+# What of the system goes into the image, and why. Written by minke, and to be committed:
+# `minke lock --upgrade` moves it on.
+";
+
+pub(super) fn text(lock: &SystemLock) -> String {
+    let SystemLock { uv, platforms, builds } = lock;
+    let mut text = format!("{HEADER}version = {VERSION}\n");
+    if let Some(uv) = uv {
+        line(&mut text, "uv", &quoted(uv));
+    }
+    for (platform, locked) in platforms {
+        write_platform(&mut text, *platform, locked);
+    }
+    for (key, wheels) in builds {
+        write_build(&mut text, key, wheels);
+    }
+    text
+}
+
+fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform) {
+    let LockedPlatform { suite, archives, base, system } = locked;
+    text.push_str("\n[[platform]]\n");
+    line(text, "name", &quoted(&platform.to_string()));
+    line(text, "suite", &quoted(suite));
+    // A file that was cut off, or merged without its end, is still TOML: the count tells.
+    line(text, "packages", &locked.packages().count().to_string());
+    line(text, "base", &list(&base.roots));
+    if let Some(system) = system {
+        line(text, "system", &list(&system.roots));
+    }
+    for LockedArchive { suite, date, in_release } in archives {
+        text.push_str("\n[[platform.archive]]\n");
+        line(text, "suite", &quoted(suite));
+        line(text, "date", &quoted(date));
+        line(text, "in-release", &quoted(&in_release.to_string()));
+    }
+    for (name, layer) in [("base", Some(base)), ("system", system.as_ref())] {
+        let packages = layer.into_iter().flat_map(|layer: &LockedLayer| &layer.packages);
+        packages.for_each(|pick| write_package(text, name, pick));
+    }
+}
+
+fn write_package(text: &mut String, layer: &str, pick: &Pick) {
+    let Pick { name, version, architecture, filename, digest, size, why, suite } = pick;
+    text.push_str("\n[[platform.package]]\n");
+    line(text, "name", &quoted(name));
+    line(text, "version", &quoted(version));
+    line(text, "architecture", &quoted(architecture));
+    line(text, "layer", &quoted(layer));
+    line(text, "why", &list(why));
+    line(text, "suite", &quoted(suite));
+    line(text, "path", &quoted(filename));
+    line(text, "size", &size.to_string());
+    line(text, "sha256", &quoted(&digest.hex()));
+}
+
+fn write_build(text: &mut String, key: &BuildKey, wheels: &[LockedWheel]) {
+    text.push_str("\n[[build]]\n");
+    line(text, "requires", &list(&key.requires));
+    line(text, "for", &quoted(&key.target));
+    line(text, "wheels", &wheels.len().to_string());
+    for LockedWheel { name, place, digest, size } in wheels {
+        text.push_str("\n[[build.wheel]]\n");
+        line(text, "name", &quoted(name));
+        match place {
+            WheelPlace::Url(url) => line(text, "url", &quoted(&url.to_string())),
+            WheelPlace::Path(path) => line(text, "path", &quoted(path)),
+        }
+        if let Some(size) = size {
+            line(text, "size", &size.to_string());
+        }
+        line(text, "sha256", &quoted(&digest.hex()));
+    }
+}
+
+fn line(text: &mut String, key: &str, value: &str) {
+    writeln!(text, "{key} = {value}").expect("a text takes all that is written");
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list<'list>(texts: impl IntoIterator<Item = &'list String>) -> String {
+    let texts: Vec<_> = texts.into_iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(", "))
+}
