@@ -46,6 +46,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("lock dry_run", "lock --dry-run", "lock"),
     ("lock locked", "lock --locked", "lock"),
     ("lock python", "lock --python 3.13", "lock"),
+    ("lock standalone", "lock --standalone python.tar.gz", "lock"),
     ("lock group", "lock --group dev", "lock"),
     ("lock extra", "lock --extra all", "lock"),
     ("lock package", "lock --package api", "lock"),
