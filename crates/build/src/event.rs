@@ -29,6 +29,8 @@ pub enum Hop {
     Layers,
     /// Writing the image and handing it over.
     Deliver,
+    /// Reading the cache again; no build does.
+    Verify,
 }
 
 /// What a meter counts.

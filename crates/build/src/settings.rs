@@ -87,6 +87,14 @@ pub struct DebianWishes {
     pub signed_by: Option<PathBuf>,
 }
 
+/// Where else than in the cache is looked.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct CacheWishes {
+    /// Caches that are looked into before anything is fetched or computed, and never written.
+    pub also: Vec<PathBuf>,
+}
+
 /// How the image is cut into layers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -167,6 +175,8 @@ pub struct Wishes {
     pub find_links: Vec<PathBuf>,
     /// Where Debian's packages come from.
     pub debian: DebianWishes,
+    /// Where else than in the cache is looked.
+    pub cache: CacheWishes,
 }
 
 /// A port and its protocol, `tcp` where none is said.
@@ -316,6 +326,8 @@ macro_rules! settings {
             pub security_mirror: Option<Said<String>>,
             /// A keyring in place of Debian's own; see [`DebianWishes::signed_by`].
             pub signed_by: Option<Said<PathBuf>>,
+            /// Caches to look into; see [`CacheWishes::also`].
+            pub cache_also: Vec<PathBuf>,
         }
 
         impl Settings {
@@ -332,6 +344,8 @@ macro_rules! settings {
                     overlay(&mut settings.mirror, mirror, &origin);
                     overlay(&mut settings.security_mirror, security_mirror, &origin);
                     overlay(&mut settings.signed_by, signed_by, &origin);
+                    let CacheWishes { also } = wishes.cache;
+                    settings.cache_also.extend(also);
                 }
                 settings
             }

@@ -249,6 +249,8 @@ impl Container {
         let (ours, program) = self.program(&caller, pty)?;
         let launch = Launch { namespaces: caller.namespaces, steps, program };
         let running = sandbox::launch(launch, Signals::Forwarded).map_err(|error| self.explained(error))?;
+        // It may run for days, and nothing is read from the store any more.
+        store.let_go();
         if let Some(ours) = ours {
             terminal::relay(&ours, &running).map_err(RunError::Terminal)?;
         }

@@ -66,6 +66,7 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
             Exit::Project.help("`--cache-dir` or MINKE_CACHE choose another place")
         }
         Failure::Cache(error) => store(error),
+        Failure::Upkeep(error) => store(error),
         Failure::Output(_) => Exit::Project.silent(),
         Failure::Signals(_) => Exit::Bug.silent(),
         Failure::Project(error) => foreman::project(error),
@@ -105,9 +106,10 @@ fn store(error: &StoreError) -> Advice {
         }
         StoreError::Newer { .. } => Exit::Project
             .help("use the minke that made it; `--cache-dir` or MINKE_CACHE choose another place"),
-        StoreError::ReadOnly { .. } => {
-            Exit::Project.help("choose a place that can be written with `--cache-dir` or MINKE_CACHE")
-        }
+        StoreError::ReadOnly { .. } => Exit::Project.help(
+            "choose a place that can be written with `--cache-dir` or MINKE_CACHE, and name this one in \
+                 MINKE_CACHE_ALSO",
+        ),
     }
 }
 

@@ -4,6 +4,7 @@
 //! environment, the home or the current directory.
 
 mod build;
+mod cache;
 mod lock;
 mod run;
 mod text;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use build::{
     BuildArguments, ContainerArguments, Cutting, ImageArguments, PythonArguments, Squeezing, SystemArguments,
 };
+pub(crate) use cache::{CacheArguments, CacheCommand};
 pub(crate) use lock::LockArguments;
 pub(crate) use run::{Habits, NetworkArgument, RunArguments};
 pub(crate) use text::{Bind, FormError, Passed, Variable, told};
@@ -70,6 +72,9 @@ pub(crate) struct Common {
     /// $XDG_CACHE_HOME/minke, else ~/.cache/minke]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
+    /// Another cache to look into before anything is fetched or made; never written (repeatable)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache_also: Vec<PathBuf>,
 }
 
 /// When to colour what is written.
@@ -97,7 +102,7 @@ Examples:
     Images,
     /// Forget images by name
     ///
-    /// What no other image needs stays in the cache until it is cleaned.
+    /// What no other image needs stays in the cache until `minke cache gc` finds it unused for long.
     #[command(after_help = "\
 Examples:
   minke rmi hello
@@ -116,6 +121,7 @@ Example:
         #[arg(value_name = "IMAGE", value_parser = told::<Reference>)]
         image: Reference,
     },
+    Cache(CacheArguments),
 }
 
 #[cfg(test)]

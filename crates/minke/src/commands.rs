@@ -1,11 +1,15 @@
 //! What each command does: the foreman's work between what was meant and what is shown.
 
+mod cache;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use minke_build::settings::Settings;
 use minke_build::{Reporter, Request};
-use minke_cas::Store;
+use minke_cas::{Listener, Store};
 
 use crate::failure::Failure;
 use crate::foreman::{self, BuildError, RunRequest};
@@ -19,11 +23,18 @@ use crate::ui::Screen;
 /// # Errors
 /// [`Failure`], which nobody has been told of yet.
 pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Result<ExitCode, Failure> {
-    let Meant { task, manner: _, cache } = meant;
-    let store = Store::open(&cache).map_err(Failure::Cache)?;
+    let Meant { task, manner: _, cache, cache_also } = meant;
+    let task = match task {
+        // What the project's files say of caches has to be read first.
+        Task::Build(task) => return build(*task, (&cache, cache_also), screen, around),
+        Task::Lock(task) => return lock(*task, (&cache, cache_also), screen, around),
+        Task::Cache(task) => return cache::obey(task, (&cache, &cache_also), screen, around),
+        task => task,
+    };
+    let told = screen.tell_waits();
+    let store = Store::open_over(&cache, &cache_also, Listener::to(&told)).map_err(Failure::Cache)?;
     match task {
-        Task::Build(task) => build(*task, &store, screen, around),
-        Task::Lock(task) => lock(*task, &store, screen, around),
+        Task::Build(_) | Task::Lock(_) | Task::Cache(_) => unreachable!("they have been taken care of"),
         Task::Run(request) => run(&request, &store),
         Task::Images => {
             screen.images(&foreman::images::list(&store)?)?;
@@ -42,18 +53,23 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
 
 fn build(
     task: BuildTask,
-    store: &Store,
+    caches: (&Path, Vec<PathBuf>),
     screen: &Screen,
     around: &Surroundings,
 ) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let built = shown(task, store, screen, around, foreman::build)?;
+    let built = shown(task, caches, (screen, around), foreman::build)?;
     screen.built(&built, started.elapsed())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn lock(task: BuildTask, store: &Store, screen: &Screen, around: &Surroundings) -> Result<ExitCode, Failure> {
-    let changes = shown(task, store, screen, around, foreman::pin)?;
+fn lock(
+    task: BuildTask,
+    caches: (&Path, Vec<PathBuf>),
+    screen: &Screen,
+    around: &Surroundings,
+) -> Result<ExitCode, Failure> {
+    let changes = shown(task, caches, (screen, around), foreman::pin)?;
     screen.changes(&changes)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -61,24 +77,39 @@ fn lock(task: BuildTask, store: &Store, screen: &Screen, around: &Surroundings) 
 /// Has the foreman do something for a project, and shows how it goes.
 fn shown<T>(
     task: BuildTask,
-    store: &Store,
-    screen: &Screen,
-    around: &Surroundings,
+    (cache, mut cache_also): (&Path, Vec<PathBuf>),
+    (screen, around): (&Screen, &Surroundings),
     work: impl FnOnce(&Request, &Store, &Reporter) -> Result<T, BuildError>,
 ) -> Result<T, Failure> {
     let BuildTask { project, from, wishes, locks, upgrade, tag, outputs } = task;
-    let (reporter, showing) = screen.show();
-    signals::watch(store.clone(), showing.curtain())?;
     let in_files = if from.is_some() { Ok(Vec::new()) } else { foreman::wishes(&project) };
-    let done = in_files.map_err(Failure::Project).and_then(|in_files| {
-        let settings = Settings::of(in_files.into_iter().chain(wishes));
+    let settings = Settings::of(in_files.map_err(Failure::Project)?.into_iter().chain(wishes));
+    cache_also.extend(settings.cache_also.iter().map(|also| project.join(also)));
+    let (reporter, showing) = screen.show();
+    let told = tell_waits(&reporter);
+    for absent in cache_also.iter().filter(|also| !Store::is_at(also)) {
+        reporter.note(format!("there is no cache in `{}`; going on without", absent.display()));
+    }
+    let opened = Store::open_over(cache, &cache_also, Listener::to(&told)).map_err(Failure::Cache);
+    let done = opened.and_then(|store| {
+        signals::watch(store.clone(), showing.curtain())?;
         let host = around.host.clone();
         let request = Request { project, from, settings, locks, upgrade, tag, outputs, host };
-        Ok(work(&request, store, &reporter)?)
+        let done = work(&request, &store, &reporter);
+        // Who watches for signals has the store to the end.
+        store.abandon();
+        Ok(done?)
     });
+    drop(told);
     showing.end(reporter);
     signals::give_way();
     done
+}
+
+/// Returns what tells of waits for other processes.
+fn tell_waits(reporter: &Reporter) -> Arc<dyn Fn(&str) + Send + Sync> {
+    let reporter = reporter.clone();
+    Arc::new(move |what| reporter.note(format!("waiting for {what}")))
 }
 
 /// Nothing is shown and no signal is watched for: both belong to the container.

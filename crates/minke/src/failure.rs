@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     /// The cache cannot be opened.
     #[error("cannot open the cache")]
     Cache(#[source] StoreError),
+    /// The cache cannot be read or changed.
+    #[error("cannot look after the cache")]
+    Upkeep(#[source] StoreError),
     /// The result cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),

@@ -137,6 +137,13 @@ impl Surroundings {
         let caches = caches.or_else(|| Some(self.host.home.as_ref()?.join(".cache")));
         caches.map(|caches| caches.join("minke")).ok_or(SurroundingsError::NoCache)
     }
+
+    /// Returns the caches to look into besides: those that were said, then those of the environment.
+    pub(crate) fn cache_also(&self, said: &[PathBuf]) -> Vec<PathBuf> {
+        let of_environment = self.variable("MINKE_CACHE_ALSO").map(std::env::split_paths);
+        let of_environment = of_environment.into_iter().flatten().filter(|path| !path.as_os_str().is_empty());
+        said.iter().cloned().chain(of_environment).map(|path| self.absolute(&path)).collect()
+    }
 }
 
 fn debian(debian: DebianWishes) -> Wishes {
@@ -175,6 +182,13 @@ pub(crate) mod tests {
         home.host.home = Some("/home/u".into());
         assert_eq!(cache(&home, None), "/home/u/.cache/minke");
         assert!(matches!(surroundings(&[]).cache(None), Err(SurroundingsError::NoCache)));
+    }
+
+    #[test]
+    fn caches_below_come_from_arguments_and_then_the_environment() {
+        let around = surroundings(&[("MINKE_CACHE_ALSO", "/a:b::")]);
+        assert_eq!(around.cache_also(&["c".into()]), ["/srv/c", "/a", "/srv/b"].map(PathBuf::from));
+        assert_eq!(surroundings(&[]).cache_also(&[]), Vec::<PathBuf>::new());
     }
 
     #[test]

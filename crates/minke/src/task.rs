@@ -4,14 +4,16 @@
 //! can be followed by a test to the value that it ends in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, PythonWish, StandaloneWish, Wishes};
 use minke_build::{LockPolicy, Upgrade};
+use minke_cas::{Clean, Keep};
 
 use crate::arguments::{
-    Arguments, BuildArguments, Color, Command, ContainerArguments, Cutting, FormError, Habits,
-    ImageArguments, LockArguments, NetworkArgument, Passed, PythonArguments, RunArguments, Squeezing,
-    SystemArguments, Variable, told,
+    Arguments, BuildArguments, CacheArguments, CacheCommand, Color, Command, ContainerArguments, Cutting,
+    FormError, Habits, ImageArguments, LockArguments, NetworkArgument, Passed, PythonArguments, RunArguments,
+    Squeezing, SystemArguments, Variable, told,
 };
 use crate::foreman::{Network, Reference, RootAccess, RunRequest, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
@@ -25,6 +27,8 @@ pub(crate) struct Meant {
     pub(crate) manner: Manner,
     /// Where the cache lies.
     pub(crate) cache: PathBuf,
+    /// Caches that are looked into besides, in this order.
+    pub(crate) cache_also: Vec<PathBuf>,
 }
 
 /// What to do.
@@ -48,7 +52,27 @@ pub(crate) enum Task {
         /// `NAME:TAG` or `NAME@DIGEST`.
         image: String,
     },
+    /// Show or change the cache.
+    Cache(CacheTask),
 }
+
+/// What to do with the cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CacheTask {
+    /// Say how large it is.
+    Show,
+    /// Read it again.
+    Verify,
+    /// Make room.
+    Gc(Keep),
+    /// Say where it is.
+    Dir,
+    /// Empty it.
+    Clean(Clean),
+}
+
+/// What `minke cache gc` keeps where nothing is said.
+const KEPT_DAYS: u32 = 30;
 
 /// An image to build, but for what the project's own files wish.
 #[derive(Clone, Debug)]
@@ -156,9 +180,26 @@ impl Meant {
                 Task::Remove { names: names.iter().map(Reference::to_string).collect() }
             }
             Command::Inspect { image } => Task::Inspect { image: image.to_string() },
+            Command::Cache(CacheArguments { command }) => Task::Cache(cache_task(command)),
         };
         let cache = around.cache(common.cache_dir.as_deref())?;
-        Ok(Self { task, manner: Manner { verbosity, format, color: common.color }, cache })
+        let cache_also = around.cache_also(&common.cache_also);
+        Ok(Self { task, manner: Manner { verbosity, format, color: common.color }, cache, cache_also })
+    }
+}
+
+fn cache_task(command: Option<CacheCommand>) -> CacheTask {
+    match command {
+        None => CacheTask::Show,
+        Some(CacheCommand::Verify) => CacheTask::Verify,
+        Some(CacheCommand::Dir) => CacheTask::Dir,
+        Some(CacheCommand::Clean { all: true }) => CacheTask::Clean(Clean::All),
+        Some(CacheCommand::Clean { all: false }) => CacheTask::Clean(Clean::ButImages),
+        Some(CacheCommand::Gc { keep_days, max_size }) => {
+            let days = keep_days.or(max_size.is_none().then_some(KEPT_DAYS));
+            let used_within = days.map(|days| Duration::from_secs(24 * 60 * 60) * days);
+            CacheTask::Gc(Keep { used_within, most_bytes: max_size.map(|size| size.bytes) })
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! events come over a channel and are shown by a thread of their own.
 
 mod bars;
+mod cache;
 mod columns;
 mod errors;
 mod json;
@@ -13,7 +14,9 @@ mod paint;
 mod report;
 mod text;
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -21,6 +24,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use minke_build::{Built, Event, Reporter};
+use minke_cas::{Kind, Swept, Usage, Verified};
 
 use crate::failure::Failure;
 use crate::foreman::{Change, ImageLine, Terminal};
@@ -153,6 +157,63 @@ impl Screen {
             }
         };
         lines.iter().try_for_each(|line| say(line))
+    }
+
+    /// Writes what lies in the cache: a table, or an object.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn usage(&self, home: &Path, usage: &BTreeMap<Kind, Usage>) -> Result<(), OutputError> {
+        if self.manner.format == Format::Json {
+            return say(&cache::usage_json(home, usage).to_string());
+        }
+        let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
+        cache::usage(usage, width, self.stdout).iter().try_for_each(|line| say(line))
+    }
+
+    /// Writes what was dropped from the cache: a line, or an object.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn swept(&self, swept: &Swept) -> Result<(), OutputError> {
+        match self.manner.format {
+            Format::Json => say(&cache::swept_json(swept).to_string()),
+            Format::Text => say(&cache::swept(swept)),
+        }
+    }
+
+    /// Writes what was read and found wrong: lines, or an object.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn verified(&self, verified: &Verified) -> Result<(), OutputError> {
+        match self.manner.format {
+            Format::Json => say(&cache::verified_json(verified).to_string()),
+            Format::Text => cache::verified(verified).iter().try_for_each(|line| say(line)),
+        }
+    }
+
+    /// Writes a path to standard output, as it is.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn path(&self, path: &Path) -> Result<(), OutputError> {
+        match self.manner.format {
+            Format::Json => say(&serde_json::json!(path.display().to_string()).to_string()),
+            Format::Text => say(&path.display().to_string()),
+        }
+    }
+
+    /// Returns what tells of waits for other processes, where no events are shown.
+    pub(crate) fn tell_waits(&self) -> Arc<dyn Fn(&str) + Send + Sync> {
+        let lines = Lines::new(self.manner.verbosity, self.stderr, None);
+        let is_text = self.manner.format == Format::Text;
+        Arc::new(move |what| {
+            let event = Event::Note(format!("waiting for {what}"));
+            if is_text {
+                lines.event(&event);
+            }
+        })
     }
 
     /// Writes a value to standard output: laid out for a person, in one line for a program.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use minke_build::settings::{DebianWishes, Wishes};
+use minke_build::settings::{CacheWishes, DebianWishes, Wishes};
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -50,6 +50,7 @@ fn every_setting_has_an_example_that_is_one() {
         compression,
         find_links,
         debian: DebianWishes { mirror, security_mirror, signed_by },
+        cache: CacheWishes { also },
     } = wishes;
     let set = [
         ("python", python.is_some()),
@@ -80,6 +81,7 @@ fn every_setting_has_an_example_that_is_one() {
         ("debian.mirror", mirror.is_some()),
         ("debian.security-mirror", security_mirror.is_some()),
         ("debian.signed-by", signed_by.is_some()),
+        ("cache.also", !also.is_empty()),
     ];
     let unset: Vec<_> = set.iter().filter(|(_, is_set)| !is_set).map(|(name, _)| name).collect();
     assert!(unset.is_empty(), "README.md has no example of {unset:?}");

@@ -17,6 +17,7 @@ fn suggestion(nearest: Option<&str>) -> String {
 const TOP: &[&str] = &[
     "annotations",
     "base",
+    "cache",
     "cmd",
     "compression",
     "debian",
@@ -44,12 +45,15 @@ const TOP: &[&str] = &[
 ];
 const HEALTHCHECK: &[&str] = &["cmd", "interval", "retries", "start-period", "timeout"];
 const PYTHON: &[&str] = &["sha256", "standalone"];
+const CACHE: &[&str] = &["also"];
 const DEBIAN: &[&str] = &["mirror", "security-mirror", "signed-by"];
 
 /// Checks every key of the table and of those below it that have fixed keys.
 pub(super) fn check(table: &toml::Table) -> Result<(), UnknownKey> {
     check_table(table, "", TOP)?;
-    for (name, known) in [("healthcheck", HEALTHCHECK), ("debian", DEBIAN), ("python", PYTHON)] {
+    for (name, known) in
+        [("healthcheck", HEALTHCHECK), ("cache", CACHE), ("debian", DEBIAN), ("python", PYTHON)]
+    {
         if let Some(below) = table.get(name).and_then(toml::Value::as_table) {
             check_table(below, &format!("{name}."), known)?;
         }

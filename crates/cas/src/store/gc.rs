@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::memo::needs_in;
 use super::usage::{Item, Kind, Usage, digest_in_name};
-use super::{Store, StoreError, scratch};
+use super::{Store, StoreError, locks, scratch};
 use crate::Digest;
 
 /// What may stay.
@@ -61,7 +61,9 @@ impl Store {
             let mut bytes: u64 = bound.iter().chain(&free).map(|item| item.bytes).sum();
             let mut swept = Swept::default();
             for item in free {
-                if is_old(&item) || keep.most_bytes.is_some_and(|most| bytes > most) {
+                let is_free =
+                    item.kind != Kind::Room || !locks::is_occupied(&item.path.with_extension("tree"));
+                if is_free && (is_old(&item) || keep.most_bytes.is_some_and(|most| bytes > most)) {
                     bytes -= item.bytes;
                     self.drop_item(&item, &mut swept)?;
                 } else {

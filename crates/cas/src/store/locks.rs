@@ -106,6 +106,21 @@ impl InUse {
         self.0.push((path, file));
         Ok(())
     }
+
+    /// Uses a room, by the listing beside it: it stays also when the cache itself is let go.
+    pub(super) fn occupy(&mut self, listing: &Path) {
+        if self.0.iter().any(|(path, _)| path == listing) {
+            return;
+        }
+        // Whoever takes from the cache is waited for at its door: in here the lock is free, or shared.
+        let file = fs::File::open(listing).ok().filter(|file| file.try_lock_shared().is_ok());
+        self.0.extend(file.map(|file| (listing.to_owned(), file)));
+    }
+}
+
+/// Tells whether a process uses the room that this listing lies beside.
+pub(super) fn is_occupied(listing: &Path) -> bool {
+    fs::File::open(listing).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// Returns what the user calls the cache: the directory above that of the format.
@@ -151,6 +166,13 @@ impl Store {
         })?;
         COMPUTES.set(true);
         Ok(Some(Turn { path, _file: file }))
+    }
+
+    /// Lets go of the cache, so that others may take from it: all that this process will still use are the rooms
+    /// that it has asked for, and its scratch.
+    pub fn let_go(&self) {
+        let mut in_use = self.inner.in_use.lock().expect("no thread panics with this lock");
+        in_use.0.retain(|(path, _)| path.extension().is_some());
     }
 
     /// Does something that takes from the cache, while nobody else uses it.

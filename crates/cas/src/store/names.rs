@@ -1,9 +1,11 @@
 //! What the user calls things: small texts by name, that may be replaced.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use super::blob::blob_place;
 use super::{Store, StoreError};
 
 /// A file's name has at most 255 bytes.
@@ -22,6 +24,7 @@ impl Store {
             return Ok(());
         }
         self.writable()?;
+        self.adopt(text)?;
         let (path, mut file) = self.inner.scratch.file()?;
         file.write_all(text.as_bytes()).map_err(StoreError::io("write", &path))?;
         self.settle(&path, &self.name_path(kind, name))
@@ -83,6 +86,22 @@ impl Store {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Copies what a name is to stand for from the caches below, which may be gone tomorrow.
+    fn adopt(&self, text: &str) -> Result<(), StoreError> {
+        let Ok(digest) = text.parse() else { return Ok(()) };
+        let mut reached = BTreeSet::new();
+        if !self.inner.also.is_empty() {
+            self.reach(digest, &mut reached);
+        }
+        for digest in reached {
+            let is_below = |path: PathBuf| !path.starts_with(&self.inner.root);
+            if self.find(&blob_place(&digest)).is_some_and(|(path, _)| is_below(path)) {
+                self.put_expected(self.open_blob(&digest)?, &digest)?;
+            }
+        }
+        Ok(())
     }
 
     /// Names hold slashes and colons, and may differ in nothing but their case: they are written in hex, and a

@@ -36,6 +36,7 @@ impl Store {
                 if self.inner.access == Access::Write && place.starts_with(&self.inner.root) {
                     format::mark_used(&place, &metadata);
                 }
+                self.occupy(&place);
                 return Ok(place);
             }
         }
@@ -47,6 +48,11 @@ impl Store {
         if place.is_dir() {
             return Ok(place);
         }
+        let _turn = self.turn("room", &tree.digest())?;
+        if place.is_dir() {
+            self.occupy(&place);
+            return Ok(place);
+        }
         let scratch = self.scratch()?;
         let made = scratch.path().join("room");
         self.write_tree(tree, &made, ownership)?;
@@ -55,13 +61,23 @@ impl Store {
         let text = serde_json::to_vec(tree).expect("a tree is JSON");
         file.write_all(&text).map_err(StoreError::io("write", &listing))?;
         let beside = place.with_extension("tree");
-        fs::rename(&listing, &beside).map_err(StoreError::io("write", &beside))?;
-        match fs::rename(&made, &place) {
-            Ok(()) => Ok(place),
-            // Another process was faster and has made the same.
-            Err(_) if place.is_dir() => Ok(place),
-            Err(error) => Err(StoreError::io("make", place)(error)),
+        // One that is there is the same, and may be locked by who uses the room.
+        if !beside.exists() {
+            fs::rename(&listing, &beside).map_err(StoreError::io("write", &beside))?;
         }
+        match fs::rename(&made, &place) {
+            Ok(()) => {}
+            // Another process was faster and has made the same.
+            Err(_) if place.is_dir() => {}
+            Err(error) => return Err(StoreError::io("make", place)(error)),
+        }
+        self.occupy(&place);
+        Ok(place)
+    }
+
+    fn occupy(&self, place: &Path) {
+        let mut in_use = self.inner.in_use.lock().expect("no thread panics with this lock");
+        in_use.occupy(&place.with_extension("tree"));
     }
 
     /// Writes a tree into a directory, which is made and must not be there yet.

@@ -62,6 +62,7 @@ fn the_first_page_shows_the_commands() {
       images   List the images that minke keeps
       rmi      Forget images by name
       inspect  Show an image's manifest and config as JSON
+      cache    Show how large the cache is, check it, make room in it
       help     Print this message or the help of the given subcommand(s)
 
     Options:
@@ -69,14 +70,16 @@ fn the_first_page_shows_the_commands() {
       -V, --version  Print version
 
     Common options:
-      -q, --quiet            Say less: only warnings, errors and the result
-          --json             Write events to standard error and the result to standard output, as JSON,
-                             one object per line
-          --color <WHEN>     When to colour what is written; `auto` heeds NO_COLOR [default: auto]
-                             [possible values: auto, always, never]
-          --cache-dir <DIR>  Where downloads, intermediate results and images are kept [default:
-                             $MINKE_CACHE, else $XDG_CACHE_HOME/minke, else ~/.cache/minke]
-      -v, --verbose          Say more: one line for each step that is done
+      -q, --quiet             Say less: only warnings, errors and the result
+          --json              Write events to standard error and the result to standard output, as JSON,
+                              one object per line
+          --color <WHEN>      When to colour what is written; `auto` heeds NO_COLOR [default: auto]
+                              [possible values: auto, always, never]
+          --cache-dir <DIR>   Where downloads, intermediate results and images are kept [default:
+                              $MINKE_CACHE, else $XDG_CACHE_HOME/minke, else ~/.cache/minke]
+          --cache-also <DIR>  Another cache to look into before anything is fetched or made; never
+                              written (repeatable)
+      -v, --verbose           Say more: one line for each step that is done
 
     Examples:
       minke build

@@ -14,7 +14,7 @@ use crate::foreman::{Destination, Reference};
 #[error("{0}")]
 pub(crate) struct FormError(String);
 
-fn refuse<T>(reason: impl Into<String>) -> Result<T, FormError> {
+pub(super) fn refuse<T>(reason: impl Into<String>) -> Result<T, FormError> {
     Err(FormError(reason.into()))
 }
 

@@ -68,11 +68,15 @@ const CASES: &[(&str, &str, &str)] = &[
     ("run tty", "run -t hello", "run hello"),
     ("rmi names", "rmi a", "rmi b"),
     ("inspect image", "inspect a", "inspect b"),
+    ("cache gc keep_days", "cache gc --keep-days 3", "cache gc"),
+    ("cache gc max_size", "cache gc --max-size 3GB", "cache gc"),
+    ("cache clean all", "cache clean --all", "cache clean"),
     ("verbose", "-v images", "images"),
     ("quiet", "images -q", "images"),
     ("json", "images --json", "images"),
     ("color", "images --color never", "images"),
     ("cache_dir", "images --cache-dir d", "images"),
+    ("cache_also", "images --cache-also d", "images"),
 ];
 
 /// What asks for something that happens anyway, or is refused: hidden, and said to be so in its help.
@@ -87,7 +91,7 @@ fn meant(line: &str) -> Result<Meant, UsageError> {
 
 /// Writes down all that a command line came to, but for the machine.
 fn shown(line: &str) -> String {
-    let Meant { task, manner, cache } = match meant(line) {
+    let Meant { task, manner, cache, cache_also } = match meant(line) {
         Ok(meant) => meant,
         Err(error) => return format!("{error:?}"),
     };
@@ -108,19 +112,22 @@ fn shown(line: &str) -> String {
         Task::Images => "images".to_owned(),
         Task::Remove { names } => format!("{names:?}"),
         Task::Inspect { image } => image,
+        Task::Cache(task) => format!("{task:?}"),
     };
-    format!("{task} {manner:?} {}", cache.display())
+    format!("{task} {manner:?} {} {cache_also:?}", cache.display())
 }
 
 #[test]
 fn every_argument_changes_what_is_meant() {
     let mut root = Arguments::command();
     // Without the global arguments' copies in every command.
-    let below = root.get_subcommands().flat_map(|command| {
-        command.get_arguments().map(|argument| format!("{} {}", command.get_name(), argument.get_id()))
-    });
-    let mut arguments: Vec<String> =
-        below.chain(root.get_arguments().map(|argument| argument.get_id().to_string())).collect();
+    let mut arguments = Vec::new();
+    let mut pending = vec![(String::new(), &root)];
+    while let Some((name, command)) = pending.pop() {
+        arguments.extend(command.get_arguments().map(|argument| format!("{name}{}", argument.get_id())));
+        let below = command.get_subcommands();
+        pending.extend(below.map(|command| (format!("{name}{} ", command.get_name()), command)));
+    }
     arguments.sort();
     let mut cases: Vec<&str> = CASES.iter().map(|case| case.0).chain(HABITS.iter().copied()).collect();
     cases.sort_unstable();

@@ -125,6 +125,7 @@ fn label(hop: Hop) -> &'static str {
         Hop::Bytecode => "compiling bytecode",
         Hop::Layers => "writing layers",
         Hop::Deliver => "delivering",
+        Hop::Verify => "reading the cache",
     }
 }
 

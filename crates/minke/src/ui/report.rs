@@ -122,6 +122,7 @@ pub(crate) fn name(hop: Hop) -> &'static str {
         Hop::Bytecode => "bytecode",
         Hop::Layers => "layers",
         Hop::Deliver => "deliver",
+        Hop::Verify => "verify",
     }
 }
 

@@ -4,11 +4,13 @@
 //! wheels, both on the loopback ([`town`]). The binary gets an environment that was made from nothing. Where this
 //! machine isn't a Debian 12 with its own Python, the tests say so and are skipped.
 
+mod caching;
 mod damaged;
 mod debs;
 mod economy;
 mod image;
 mod interrupted;
+mod killed;
 mod locking;
 mod outputs;
 mod packages;
@@ -19,6 +21,7 @@ mod refusals;
 mod reproducible;
 mod resolving;
 mod running;
+mod sharing;
 mod standalone;
 mod surroundings;
 mod town;

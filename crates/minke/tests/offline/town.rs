@@ -66,15 +66,20 @@ impl Town {
     /// Founds a town whose cache has a base, and whose index has these wheels; none where this machine cannot.
     pub(crate) fn with(wheels: &[Wheel]) -> Option<Town> {
         let town = Town::without_cache(wheels)?;
+        town.warm_cache();
+        Some(town)
+    }
+
+    /// Lays a cache that has a base where there is none.
+    pub(crate) fn warm_cache(&self) {
         let copied = Command::new("cp")
             .args(["-a", "--link"])
-            .args([&town.shared.cache, &town.path("cache")])
+            .args([&self.shared.cache, &self.path("cache")])
             .status()
             .expect("cp starts");
         assert!(copied.success(), "cp copies a cache");
         // A lock that towns had in common would be one.
-        fs::remove_file(town.path("cache/v2/lock")).expect("a cache has a lock");
-        Some(town)
+        fs::remove_file(self.path("cache/v2/lock")).expect("a cache has a lock");
     }
 
     /// Founds a town that has nothing in its cache.

@@ -202,6 +202,13 @@ fn a_cache_above_another_reads_both_and_writes_its_own() {
     let new = upper.put(b"new").unwrap();
     assert!(!lower.has(&new));
     assert_eq!(fs::read_dir(upper.root().join("blobs")).unwrap().count(), 1);
+    // What gets a name here must not depend on what is below.
+    let json = format!(r#"{{"layers": [{{"digest": "{text}"}}]}}"#);
+    let manifest = lower.put(json.as_bytes()).unwrap();
+    upper.set_name("images", "a", &manifest.to_string()).unwrap();
+    drop(upper);
+    let alone = Store::open(upper_directory.path()).unwrap();
+    assert!(alone.has(&manifest) && alone.has(&text));
 }
 
 #[test]

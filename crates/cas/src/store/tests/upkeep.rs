@@ -28,7 +28,8 @@ fn yard() -> Yard {
     let file = File { pack: Some(pack.finish().unwrap()), ..File::new(content, size, Mode::REGULAR) };
     tree.insert(&"/a".parse().unwrap(), file.into()).unwrap();
     store.remember("tree-1", &1, &tree).unwrap();
-    store.room(&tree, Ownership::Caller).unwrap();
+    // By another process: who has asked for a room keeps it.
+    Store::open(_directory.path()).unwrap().room(&tree, Ownership::Caller).unwrap();
     Yard { _directory, store, manifest, layer, download, tree }
 }
 
@@ -138,13 +139,20 @@ fn cleaning_leaves_images_unless_all_is_to_go() {
 fn who_takes_from_the_cache_waits_for_those_who_use_it() {
     let yard = yard();
     let other = Store::open(yard.store.root().parent().unwrap()).unwrap();
+    let tree = yard.tree.clone();
     let collects = std::thread::spawn(move || {
         yard.store.gc(Keep { used_within: Some(Duration::ZERO), most_bytes: None }).unwrap();
         yard
     });
     std::thread::sleep(Duration::from_millis(100));
     assert!(!collects.is_finished());
-    drop(other);
+    // A container needs its room alone.
+    let room = other.room(&tree, Ownership::Caller).unwrap();
+    other.let_go();
     let yard = collects.join().unwrap();
     assert!(yard.has_image() && !yard.store.has(&yard.download));
+    assert!(room.is_dir());
+    drop(other);
+    yard.store.gc(Keep { used_within: Some(Duration::ZERO), most_bytes: None }).unwrap();
+    assert!(!room.exists());
 }
