@@ -1,10 +1,10 @@
 //! The image's config: what the user wants, laid over what minke promises.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use minke_cas::Epoch;
-use minke_oci::{HealthTest, Healthcheck, ImageConfig, Platform, PortError};
+use minke_oci::{HealthTest, Healthcheck, Image, ImageConfig, Platform, PortError};
 
 use crate::request::Entry;
 use crate::settings::{Origin, Said, Settings};
@@ -128,6 +128,59 @@ pub(crate) fn config(
     })
 }
 
+/// Lays a config over that of the image below it, as a Dockerfile's instructions lie over those of its `FROM`.
+///
+/// What the image sets and the settings don't is kept: variables, labels, ports, volumes, user, signal and health
+/// check. What runs, and where, is the project's.
+pub(crate) fn upon(below: &ImageConfig, own: ImageConfig, settings: &Settings) -> ImageConfig {
+    let mut env = below.env.clone();
+    for (name, value) in own.env {
+        let said = settings.env.contains_key(&name);
+        match env.iter_mut().find(|(there, _)| *there == name) {
+            Some((_, there)) if said => *there = value,
+            Some((_, there)) if name == "PATH" => *there = with_programs(there),
+            Some(_) => {}
+            None => env.push((name, value)),
+        }
+    }
+    let mut labels = below.labels.clone();
+    labels.extend(own.labels);
+    let user = if settings.user.is_some() { own.user } else { below.user.clone().or(own.user) };
+    ImageConfig {
+        platform: below.platform.clone(),
+        created: own.created,
+        user,
+        env,
+        entrypoint: own.entrypoint,
+        cmd: own.cmd,
+        workdir: own.workdir,
+        labels,
+        ports: below.ports.union(&own.ports).copied().collect(),
+        volumes: below.volumes.union(&own.volumes).cloned().collect(),
+        stop_signal: own.stop_signal.or_else(|| below.stop_signal.clone()),
+        healthcheck: own.healthcheck.or_else(|| below.healthcheck.clone()),
+    }
+}
+
+/// Puts the venv's programs before a path, unless they are there, as upon an image of minke's own.
+fn with_programs(path: &str) -> String {
+    let programs = format!("{HOME}/.venv/bin");
+    let is_there = path.split(':').next() == Some(programs.as_str());
+    if is_there { path.to_owned() } else { format!("{programs}:{path}") }
+}
+
+/// Names the image below among the annotations of the one upon it.
+///
+/// Spec: <https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md>
+pub(crate) fn annotations_upon(
+    below: &Image,
+    mut annotations: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let digest = below.manifest.to_string();
+    annotations.entry("org.opencontainers.image.base.digest".to_owned()).or_insert(digest);
+    annotations
+}
+
 fn environment(settings: &Settings) -> Vec<(String, String)> {
     let ours = [
         ("PATH", format!("{HOME}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")),
@@ -153,8 +206,6 @@ fn healthcheck(wish: &crate::settings::Healthcheck) -> Healthcheck {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::settings::{CommandLine, Healthcheck as Wish};
 

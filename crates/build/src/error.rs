@@ -4,9 +4,11 @@ use crate::bytecode::BytecodeError;
 use crate::debian::DebianError;
 use crate::deliver::DeliverError;
 use crate::images::ImagesError;
+use crate::interpreter::InterpreterError;
 use crate::lock::LockStepError;
 use crate::native;
 use crate::parts::SettleError;
+use crate::pipeline::base::ImageBaseError;
 use crate::project::ProjectError;
 use crate::project::sources::SourcesTreeError;
 use crate::standalone::StandaloneError;
@@ -16,7 +18,7 @@ use crate::system_lock::SystemLockError;
 use crate::uv::FindUvError;
 use crate::wheels::WheelsError;
 use minke_cas::StoreError;
-use minke_python::{PythonVersionError, Target, VersionSpecifiers};
+use minke_python::{PythonVersion, PythonVersionError, Target, VersionSpecifiers};
 
 /// The foreman could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,21 +60,37 @@ pub enum BuildError {
         /// What is wrong.
         source: PythonVersionError,
     },
-    /// The suite has another Python than was asked for.
-    #[error("`python` was set {origin} to {wanted}, and Debian {suite} has {has}")]
+    /// The suite has another Python than was asked for, and no archive has that.
+    #[error("`python` was set {origin} to {wanted}, Debian {suite} has {has}, and no other can be had")]
     WrongPython {
         /// Where it was said.
         origin: crate::settings::Origin,
         /// What was asked for.
-        wanted: String,
+        wanted: PythonVersion,
         /// The suite.
         suite: String,
         /// What the suite has.
         has: String,
+        /// Why there is no archive of it.
+        source: Box<InterpreterError>,
     },
     /// A base that has no Python, and none was given to it.
     #[error("`base = \"scratch\"` has no Python, and no archive that has one was named")]
     NoPython,
+    /// An image cannot be a base.
+    #[error("cannot use `{base}` as a base")]
+    ImageBase {
+        /// Which one.
+        base: String,
+        /// Why not.
+        source: Box<ImageBaseError>,
+    },
+    /// A Python was given to a base that has one.
+    #[error("`{base}` is an image with a Python of its own, and an archive with another was named")]
+    TwoPythons {
+        /// The base.
+        base: String,
+    },
     /// The Python of an archive cannot be used.
     #[error("cannot use the Python that was asked for")]
     Standalone(#[source] StandaloneError),

@@ -95,7 +95,7 @@ fn heavy(parts: &[Part]) -> Vec<String> {
 
 fn place(owner: &Owner, heavy: &[String]) -> (usize, String) {
     match owner {
-        Owner::Base { .. } => (0, "base".to_owned()),
+        Owner::Base { .. } | Owner::Image { .. } => (0, "base".to_owned()),
         Owner::System { .. } => (1, "system".to_owned()),
         Owner::Distribution { name, .. } if heavy.contains(name) => (2, name.clone()),
         Owner::Distribution { .. } | Owner::Minke { .. } => (3, "rest".to_owned()),

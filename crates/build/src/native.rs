@@ -32,13 +32,22 @@ pub enum NativeError {
 
 /// Says what nobody supplies, one line for each soname.
 pub fn unmet_lines(unmet: &[Unmet]) -> Vec<String> {
+    lines(unmet, "is in no package that minke knows of")
+}
+
+/// Says what a base that nothing is added to hasn't got, one line for each soname.
+pub fn lacking_lines(unmet: &[Unmet]) -> Vec<String> {
+    lines(unmet, "is not in the base")
+}
+
+fn lines(unmet: &[Unmet], what: &str) -> Vec<String> {
     let mut by_soname: BTreeMap<&str, Vec<&ImagePath>> = BTreeMap::new();
     for Unmet { soname, needed_by } in unmet {
         by_soname.entry(soname).or_default().push(needed_by);
     }
     let line = |(soname, files): (&str, Vec<&ImagePath>)| {
         let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
-        format!("`{soname}` is in no package that minke knows of; `{}`{more} needs it", files[0])
+        format!("`{soname}` {what}; `{}`{more} needs it", files[0])
     };
     by_soname.into_iter().map(line).collect()
 }

@@ -38,7 +38,15 @@ fn credentials(host: &Host, texts: &[(PathBuf, String)]) -> BTreeMap<String, Cre
     for (_, text) in texts {
         found.extend(secrets::in_text(&secrets::expanded(text, variable)));
     }
-    let of_uv = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"];
+    let of_uv = [
+        "UV_DEFAULT_INDEX",
+        "UV_INDEX_URL",
+        "UV_INDEX",
+        "UV_EXTRA_INDEX_URL",
+        "UV_FIND_LINKS",
+        "UV_PYTHON_DOWNLOADS_JSON_URL",
+        "UV_PYTHON_INSTALL_MIRROR",
+    ];
     let of_uv = of_uv.into_iter().filter_map(|name| host.variable(name)).map(str::to_owned);
     let of_pip =
         ["index-url", "extra-index-url", "find-links"].into_iter().filter_map(|key| pip_value(host, key));

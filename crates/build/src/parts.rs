@@ -27,6 +27,11 @@ pub enum Owner {
         /// `NAME VERSION`, or what minke writes in place of maintainer scripts.
         name: String,
     },
+    /// An image that is the base, layers and all.
+    Image {
+        /// What messages call it.
+        name: String,
+    },
     /// A distribution package that this project needs.
     System {
         /// `NAME VERSION`.
@@ -57,9 +62,11 @@ impl Owner {
     /// Returns the name that messages and layers show.
     pub fn name(&self) -> String {
         match self {
-            Self::Base { name } | Self::System { name } | Self::Project { name } | Self::Minke { name } => {
-                name.clone()
-            }
+            Self::Base { name }
+            | Self::Image { name }
+            | Self::System { name }
+            | Self::Project { name }
+            | Self::Minke { name } => name.clone(),
             Self::Distribution { name, version, .. } => format!("{name} {version}"),
         }
     }
@@ -200,11 +207,14 @@ fn overrule(
     strictness: Strictness,
 ) -> Result<Owner, SettleError> {
     let may_win = |owner: &Owner| matches!(owner, Owner::Distribution { .. } | Owner::Project { .. });
+    let may_lose = |owner: &Owner| may_win(owner) || matches!(owner, Owner::Image { .. });
     let Some(first) = first.map(|index| &mut earlier[index]) else {
         let source = TreeError::Occupied { path: path.clone() };
         return Err(SettleError::Place { owner: part.owner.clone(), source });
     };
-    if strictness == Strictness::Refuse || !may_win(&first.owner) || !may_win(&part.owner) {
+    let is_image = matches!(first.owner, Owner::Image { .. });
+    let is_refused = strictness == Strictness::Refuse && !is_image;
+    if is_refused || !may_lose(&first.owner) || !(may_win(&part.owner) || is_image) {
         let (first, second) = (first.owner.clone(), part.owner.clone());
         return Err(SettleError::Conflict { path: path.clone(), first, second });
     }

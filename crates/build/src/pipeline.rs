@@ -1,6 +1,6 @@
 //! From a project directory to an image, hop by hop.
 
-mod base;
+pub(crate) mod base;
 mod locks;
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use crate::event::{Event, Hop, Reporter, Unit};
 use crate::fetch::Fetcher;
 use crate::layers::{self, Cut};
 use crate::native::{self, Facted};
-use crate::parts::{Owner, Part, Settled, Strictness, settle};
+use crate::parts::{Overruled, Owner, Part, Settled, Strictness, settle};
 use crate::project::ignore::Purpose;
 use crate::project::sources::{LeftOut, Sources};
 use crate::project::{Project, Shape};
@@ -124,9 +124,12 @@ impl Foreman<'_> {
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
         let entry = self.entry(&project, &base, &gathered);
         let settled = self.settle(std::mem::take(&mut gathered.parts))?;
-        let parts = self.compile(&base, settled.parts, &settled.tree)?;
+        // What the base image has stays in its own layers, as it is.
+        let ours = settled.parts.into_iter().filter(|part| !matches!(part.owner, Owner::Image { .. }));
+        let parts = self.compile(&base, ours.collect(), &settled.tree)?;
         let (layers, lines) = self.layers(parts, &settled.tree)?;
-        let image = self.image(&layers, &entry, gathered.epoch)?;
+        let image = self.image(base.inherited.as_ref(), &layers, &entry, gathered.epoch)?;
+        self.check_compression(&image, &grounded.wanted)?;
         self.deliver(&image, &name, &grounded.wanted)?;
         Ok(Built {
             name: name.tagged(),
@@ -439,7 +442,7 @@ impl Foreman<'_> {
         if let Some((package, _)) = wished.first_key_value() {
             return Err(BuildError::NoPackages { package: package.to_string(), base: base.title.clone() });
         }
-        for line in native::unmet_lines(missing) {
+        for line in native::lacking_lines(missing) {
             self.reporter.warn(line);
         }
         let app = projects_tree(&later);
@@ -464,7 +467,9 @@ impl Foreman<'_> {
         let strict = self.request.settings.strict.as_ref().is_some_and(|said| said.value);
         let strictness = if strict { Strictness::Refuse } else { Strictness::LaterWins };
         let settled = settle(parts, strictness).map_err(BuildError::Settle)?;
-        for overruled in &settled.overruled {
+        // A layer upon an image may replace what is below it: that is what layers are for.
+        let ours = |overruled: &&Overruled| !matches!(overruled.loser, Owner::Image { .. });
+        for overruled in settled.overruled.iter().filter(ours) {
             let (loser, winner) = (overruled.loser.name(), overruled.winner.name());
             self.reporter.warn(format!("`{}` of {loser} is replaced by that of {winner}", overruled.path));
         }
@@ -519,12 +524,37 @@ impl Foreman<'_> {
         })
     }
 
-    fn image(&self, layers: &[minke_oci::Layer], entry: &Entry, created: Epoch) -> Result<Image, BuildError> {
+    fn image(
+        &self,
+        below: Option<&Image>,
+        layers: &[minke_oci::Layer],
+        entry: &Entry,
+        created: Epoch,
+    ) -> Result<Image, BuildError> {
         let settings = &self.request.settings;
         let architecture = self.platform().architecture();
-        let config = config::config(settings, entry, architecture, created).map_err(BuildError::Port)?;
-        minke_oci::write_image(self.store, layers, &config, settings.annotations.clone())
-            .map_err(BuildError::Image)
+        let own = config::config(settings, entry, architecture, created).map_err(BuildError::Port)?;
+        let annotations = settings.annotations.clone();
+        let written = match below {
+            None => minke_oci::write_image(self.store, layers, &own, annotations),
+            Some(below) => {
+                let config = config::upon(&below.settings, own, settings);
+                let annotations = config::annotations_upon(below, annotations);
+                minke_oci::write_image_upon(self.store, below, layers, (&config, annotations))
+            }
+        };
+        written.map_err(BuildError::Image)
+    }
+
+    /// Refuses to hand layers of a base image to those who cannot read them.
+    fn check_compression(&self, image: &Image, wanted: &[Destination]) -> Result<(), BuildError> {
+        let is_zstd = |layer: &minke_oci::ImageLayer| layer.compression().ok() == Some(Compression::Zstd);
+        match wanted.iter().position(is_for_docker) {
+            Some(index) if image.layers.iter().any(is_zstd) => {
+                Err(BuildError::Compression { destination: self.request.outputs[index].clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn deliver(&self, image: &Image, name: &Reference, wanted: &[Destination]) -> Result<(), BuildError> {
@@ -552,15 +582,21 @@ fn wanted(request: &Request) -> Result<Vec<Destination>, BuildError> {
         text => text.parse(),
     });
     let wanted = parsed.collect::<Result<Vec<Destination>, _>>().map_err(BuildError::Destination)?;
-    let for_docker = |wanted: &&Destination| {
-        matches!(wanted, Destination::DockerArchive { .. } | Destination::DockerDaemon { .. })
-    };
-    match wanted.iter().position(|destination| for_docker(&destination)) {
+    match wanted.iter().position(is_for_docker) {
         Some(index) if compression(&request.settings) == Compression::Zstd => {
             Err(BuildError::Compression { destination: request.outputs[index].clone() })
         }
         _ => Ok(wanted),
     }
+}
+
+fn is_for_docker(wanted: &Destination) -> bool {
+    matches!(wanted, Destination::DockerArchive { .. } | Destination::DockerDaemon { .. })
+}
+
+/// Writes a size as a note does.
+fn human(bytes: u64) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }
 
 fn read_project(request: &Request, target: &str) -> Result<Project, BuildError> {

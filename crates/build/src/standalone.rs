@@ -13,10 +13,10 @@ mod layout;
 use std::path::PathBuf;
 
 use minke_cas::{Digest, ImagePath, Meter, Source, SourceUrlError, Store, StoreError, Tree};
-use minke_elf::{Facts, Machine};
+use minke_elf::{Facts, Machine, Unmet};
 use minke_net::{Client, FetchError};
 use minke_oci::{Bounds, UnpackError};
-use minke_python::PythonVersion;
+use minke_python::{Libc, PythonVersion};
 use serde::{Deserialize, Serialize};
 
 pub use bill::bill;
@@ -34,6 +34,8 @@ const BOUNDS: Bounds = Bounds { bytes: 4 << 30, entries: 200_000 };
 /// A Python that was unpacked.
 #[derive(Clone, Debug)]
 pub struct Standalone {
+    /// What messages call the archive: its name, without directories and secrets.
+    pub place: String,
     /// Its files, where they lie in an image.
     pub tree: Tree,
     /// Its version.
@@ -104,6 +106,16 @@ pub enum StandaloneError {
     NoPython {
         /// Which one.
         place: String,
+    },
+    /// It has another Python than the list said that names it.
+    #[error("`{place}` has Python {has}, where {wanted} was expected")]
+    Version {
+        /// Which one.
+        place: String,
+        /// What it has.
+        has: PythonVersion,
+        /// What was expected.
+        wanted: PythonVersion,
     },
     /// Its version is said nowhere.
     #[error("`{place}` doesn't say its version: it has no `{header}` with one")]
@@ -203,23 +215,34 @@ pub fn take(
 
 /// Unpacks an archive that is in the store and finds out what Python it is.
 ///
-/// `place` is what errors call it.
-///
 /// # Errors
 /// [`StandaloneError`] where it isn't a CPython that images can have.
-pub fn open(store: &Store, archive: Digest, place: &str) -> Result<Standalone, StandaloneError> {
+pub fn open(store: &Store, archive: Digest, wish: &StandaloneWish) -> Result<Standalone, StandaloneError> {
+    let place = shown(wish);
     let Unpacked { tree, version } = store.memo("standalone-1", &archive, || {
-        let failed = |source| StandaloneError::Unpack { place: place.to_owned(), source };
+        let failed = |source| StandaloneError::Unpack { place: place.clone(), source };
         let whole = minke_oci::unpack(store, &archive, BOUNDS).map_err(failed)?;
-        let (tree, version) = layout::placed(store, &whole, place)?;
+        let (tree, version) = layout::placed(store, &whole, &place)?;
         Ok::<_, StandaloneError>(Unpacked { tree, version })
     })?;
     let facted = native::facts(store, &tree)?;
     let interpreter = format!("{PREFIX}/bin/python{}", version.short()).parse().expect("a path");
-    Ok(Standalone { tree, version, interpreter, archive, facted })
+    Ok(Standalone { place, tree, version, interpreter, archive, facted })
 }
 
 impl Standalone {
+    /// Checks that it is of a minor version.
+    ///
+    /// # Errors
+    /// [`StandaloneError::Version`].
+    pub fn check_version(&self, wanted: &PythonVersion) -> Result<(), StandaloneError> {
+        let has = self.version;
+        if (has.major, has.minor) == (wanted.major, wanted.minor) {
+            return Ok(());
+        }
+        Err(StandaloneError::Version { place: self.place.clone(), has, wanted: *wanted })
+    }
+
     /// Returns the facts of its program.
     fn program(&self) -> Option<&Facts> {
         self.facted.get(&self.tree.resolve(&self.interpreter)?)
@@ -234,7 +257,7 @@ impl Standalone {
     ///
     /// # Errors
     /// [`StandaloneError::Machine`].
-    pub fn check_machine(&self, platform: Platform, place: &str) -> Result<(), StandaloneError> {
+    pub fn check_machine(&self, platform: Platform) -> Result<(), StandaloneError> {
         let is = self.program().map(|facts| facts.machine);
         if is == Some(platform.elf()) {
             return Ok(());
@@ -245,7 +268,41 @@ impl Standalone {
             Some(other) => format!("other machines ({other:?})"),
             None => "no machine at all".to_owned(),
         };
-        Err(StandaloneError::Machine { place: place.to_owned(), machine, platform })
+        Err(StandaloneError::Machine { place: self.place.clone(), machine, platform })
+    }
+
+    /// Checks that the program finds its loader in a base, and every file a C library that is new enough.
+    ///
+    /// # Errors
+    /// [`StandaloneError::Loader`] and [`StandaloneError::Glibc`].
+    pub fn check_libc(&self, libc: Libc, base: &str) -> Result<(), StandaloneError> {
+        let (place, base) = (self.place.clone(), base.to_owned());
+        if let Some(loader) = self.loader().filter(|loader| !loader.contains("/ld-linux")) {
+            return Err(StandaloneError::Loader { place, loader: loader.to_owned(), base });
+        }
+        match libc {
+            Libc::Glibc { major, minor } if self.needed_glibc() > minor => {
+                let (needed, has) = (format!("2.{}", self.needed_glibc()), format!("{major}.{minor}"));
+                Err(StandaloneError::Glibc { place, needed, base, has })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that what is missing is missed by modules that need not be imported, and not by the program.
+    ///
+    /// # Errors
+    /// [`StandaloneError::Unmet`].
+    pub fn check_unmet(&self, unmet: &[Unmet], base: &str) -> Result<(), StandaloneError> {
+        match unmet.iter().find(|unmet| unmet.needed_by == self.interpreter) {
+            Some(Unmet { soname, needed_by }) => Err(StandaloneError::Unmet {
+                place: self.place.clone(),
+                needed_by: needed_by.clone(),
+                soname: soname.clone(),
+                base: base.to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Returns which glibc 2 it brings itself, 41 of 2.41, if it does.
@@ -259,6 +316,11 @@ impl Standalone {
         let versions = self.facted.values().flat_map(|facts| facts.version_needs.values().flatten());
         versions.filter_map(|version| minor_of_glibc(version)).max().unwrap_or(0)
     }
+}
+
+fn shown(wish: &StandaloneWish) -> String {
+    let name = wish.place.split(['?', '#']).next().unwrap_or_default();
+    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_owned()
 }
 
 /// Returns 17 of `GLIBC_2.17`.

@@ -268,6 +268,17 @@ impl Uv {
         Ok(Answer { pylock, said })
     }
 
+    /// Returns uv's list of the Pythons of a version that it could download, for all platforms, as JSON.
+    ///
+    /// # Errors
+    /// [`UvError`].
+    pub fn python_downloads(&self, version: &str) -> Result<String, UvError> {
+        let mut command = self.command(Path::new("/"));
+        command.args(["python", "list", "--only-downloads", "--all-versions", "--all-platforms"]);
+        command.args(["--all-arches", "--output-format", "json", version]);
+        self.run("python list", command, "").map(|(list, _)| list)
+    }
+
     fn command(&self, directory: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().envs(&self.environment).current_dir(directory);

@@ -117,12 +117,48 @@ pub fn write_image(
     settings: &ImageConfig,
     annotations: BTreeMap<String, String>,
 ) -> Result<Image, ImageError> {
+    let layers: Vec<ImageLayer> = layers.iter().map(ImageLayer::from).collect();
+    let config = own_config(&layers, settings);
+    write(store, layers, &config, (settings, annotations))
+}
+
+/// Writes an image that has the layers of another one below its own, as they are, with their history.
+///
+/// # Errors
+/// As [`write_image`]; [`ImageError::MediaType`] if one of the layers below is none.
+pub fn write_image_upon(
+    store: &Store,
+    below: &Image,
+    layers: &[Layer],
+    (settings, annotations): (&ImageConfig, BTreeMap<String, String>),
+) -> Result<Image, ImageError> {
+    let layers: Vec<ImageLayer> = layers.iter().map(ImageLayer::from).collect();
+    let (was, _): (json::Config, _) = read(store, &below.config)?;
+    let config = own_config(&layers, settings).upon(was);
+    let mut all = below.layers.clone();
+    for layer in &mut all {
+        // Docker's types have no place in an OCI manifest; the bytes are the same.
+        layer.descriptor.media_type = layer.compression()?.media_type().to_owned();
+    }
+    all.extend(layers);
+    write(store, all, &config, (settings, annotations))
+}
+
+fn own_config(layers: &[ImageLayer], settings: &ImageConfig) -> json::Config {
+    let history = layers.iter().map(|layer| (format!("{CREATED_BY}{}", layer.name), layer.diff_id));
+    json::Config::new(settings, history)
+}
+
+fn write(
+    store: &Store,
+    layers: Vec<ImageLayer>,
+    config: &json::Config,
+    (settings, annotations): (&ImageConfig, BTreeMap<String, String>),
+) -> Result<Image, ImageError> {
     if layers.len() > MAX_LAYERS {
         return Err(ImageError::TooManyLayers { count: layers.len() });
     }
-    let layers: Vec<ImageLayer> = layers.iter().map(ImageLayer::from).collect();
-    let history = layers.iter().map(|layer| (format!("{CREATED_BY}{}", layer.name), layer.diff_id));
-    let config = to_bytes(&json::Config::new(settings, history));
+    let config = to_bytes(config);
     let manifest = to_bytes(&json::Manifest {
         schema_version: 2,
         media_type: Some(MANIFEST.to_owned()),

@@ -125,7 +125,7 @@ pub(crate) struct RootFs {
     pub(crate) diff_ids: Vec<DiffId>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct History {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<String>,
@@ -196,6 +196,22 @@ impl Config {
             rootfs: RootFs { kind: "layers".to_owned(), diff_ids },
             history: Some(history),
         }
+    }
+
+    /// Puts the layers and history of a config below this one's own.
+    pub(crate) fn upon(mut self, below: Self) -> Self {
+        let count = below.rootfs.diff_ids.len();
+        let is_whole = |history: &Vec<History>| {
+            history.iter().filter(|entry| entry.empty_layer != Some(true)).count() == count
+        };
+        let unsaid = || vec![History { created: None, created_by: None, empty_layer: None }; count];
+        let mut history = below.history.filter(is_whole).unwrap_or_else(unsaid);
+        history.extend(self.history.unwrap_or_default());
+        self.history = Some(history);
+        let mut diff_ids = below.rootfs.diff_ids;
+        diff_ids.extend(self.rootfs.diff_ids);
+        self.rootfs.diff_ids = diff_ids;
+        self
     }
 
     pub(crate) fn settings(self) -> ImageConfig {

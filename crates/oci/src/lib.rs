@@ -29,7 +29,7 @@ pub use compression::{Compression, CompressionError};
 pub use config::{HealthTest, Healthcheck, ImageConfig, Platform, Port, PortError, Protocol};
 pub use destination::{Destination, DestinationError, RefName};
 pub use flatten::{FlattenError, flatten};
-pub use image::{Descriptor, Image, ImageError, ImageLayer, write_image};
+pub use image::{Descriptor, Image, ImageError, ImageLayer, write_image, write_image_upon};
 pub use images::ImageRecord;
 pub use import::{ImportError, Origin, OriginError, import};
 pub use layer::{Layer, LayerSpec, write_layer};

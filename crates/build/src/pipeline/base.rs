@@ -1,15 +1,18 @@
 //! The base: what an image is made upon, which Python it has, and the interpreter that works for it.
 //!
-//! A base is made from a suite's packages ([`debian`]), from those and a Python out of an archive, or from such a
-//! Python alone ([`standalone`]). The hops that come after see no difference.
+//! A base is made from a suite's packages ([`debian`]), from those and a Python out of an archive, from such a
+//! Python alone ([`standalone`]), or it is an image that has one ([`image`]). The hops that come after see no difference.
 
 mod debian;
+mod image;
 mod standalone;
 
 use minke_cas::{ImagePath, Ownership, Tree};
 use minke_exec::Interpreter;
+use minke_oci::Image;
 use minke_python::{PythonVersion, Target, Venv};
 
+pub use self::image::ImageBaseError;
 use super::{Foreman, venv};
 use crate::bytecode::Compiler;
 use crate::config;
@@ -25,6 +28,8 @@ pub(super) struct Base {
     pub(super) title: String,
     /// The distribution that adds what else is needed; none where there is none.
     pub(super) distribution: Option<Distribution>,
+    /// The image whose layers lie below ours; none where all layers are ours.
+    pub(super) inherited: Option<Image>,
     pub(super) target: Target,
     pub(super) venv: Venv,
     pub(super) parts: Vec<Part>,
@@ -67,6 +72,12 @@ impl Foreman<'_> {
 
     pub(super) fn base(&self) -> Result<Base, BuildError> {
         let settings = &self.request.settings;
+        if let Some(said) = settings.base.as_ref().filter(|said| image::is_image(&said.value)) {
+            return match settings.python.as_ref().map(|said| &said.value) {
+                Some(PythonWish::Standalone(_)) => Err(BuildError::TwoPythons { base: said.value.clone() }),
+                _ => self.image_base(said),
+            };
+        }
         let is_scratch = settings.base.as_ref().is_some_and(|said| said.value == SCRATCH);
         match settings.python.as_ref().map(|said| &said.value) {
             Some(PythonWish::Standalone(wish)) if is_scratch => self.scratch_base(wish),

@@ -5,6 +5,7 @@ use minke_build::bytecode::BytecodeError;
 use minke_build::debian::DebianError;
 use minke_build::deliver::DeliverError;
 use minke_build::images::ImagesError;
+use minke_build::interpreter::InterpreterError;
 use minke_build::lock::LockStepError;
 use minke_build::native::NativeError;
 use minke_build::parts::SettleError;
@@ -18,7 +19,7 @@ use minke_build::system::SystemError;
 use minke_build::system_lock::SystemLockError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
-use minke_build::{BuildError, LayerError, SupplyError};
+use minke_build::{BuildError, ImageBaseError, LayerError, SupplyError};
 
 use super::causes::{self, AGAIN};
 use super::{Advice, Exit, store};
@@ -36,14 +37,17 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::FileName(_) => Exit::Project.help("give it another name"),
         BuildError::Sources(error) => sources_tree(error),
         BuildError::PythonVersion { .. } => Exit::Project.help("say it as in `python = \"3.13\"`"),
-        BuildError::WrongPython { has, .. } => Exit::Project
-            .help(format!("build for Python {has}, or choose a suite that has yours with `base`")),
+        BuildError::WrongPython { has, source, .. } => interpreter(source, has),
         BuildError::RequiresPython { .. } => Exit::Project
             .help("choose another Python with `python`, or a suite that has it with `base`, or widen `requires-python`"),
         BuildError::NoPython => Exit::Project.help(
             "name an archive of a Python that needs nothing of the system, as in \
              `python = { standalone = \"python.tar.gz\" }`",
         ),
+        BuildError::ImageBase { source, .. } => image_base(source),
+        BuildError::TwoPythons { .. } => {
+            Exit::Project.help("leave `python` away, or name a suite or `scratch` with `base`")
+        }
         BuildError::Standalone(error) => standalone(error),
         BuildError::NoPackages { .. } => {
             Exit::Project.help("choose a suite with `base`, or leave the package away")
@@ -98,15 +102,59 @@ pub(super) fn project(error: &ProjectError) -> Advice {
     }
 }
 
+fn image_base(error: &ImageBaseError) -> Advice {
+    match error {
+        ImageBaseError::Place(_) | ImageBaseError::Origin(_) => Exit::Project
+            .help("say it as in `base = \"oci:DIR:TAG\"`, `oci-archive:FILE` or `docker-archive:FILE`"),
+        ImageBaseError::Import(_) | ImageBaseError::Flatten(_) => {
+            Exit::Project.help("write the image again, with `skopeo copy` or `docker save`")
+        }
+        ImageBaseError::Platform { .. } | ImageBaseError::Foreign { .. } => {
+            Exit::Project.help("choose an image for this machine, or a suite with `base`")
+        }
+        ImageBaseError::NoPython { .. }
+        | ImageBaseError::Start { .. }
+        | ImageBaseError::Ask { .. }
+        | ImageBaseError::WrongPython { .. } => {
+            Exit::Project.help("choose an image that has the Python you want, or a suite with `base`")
+        }
+    }
+}
+
+/// What to do about an archive of a Python that no list pins.
+const WITH_DIGEST: &str =
+    "name the archive with its digest: `python = { standalone = \"URL\", sha256 = \"…\" }`";
+
+fn interpreter(error: &InterpreterError, has: &str) -> Advice {
+    match error {
+        InterpreterError::FindUv(error) => uv(error),
+        InterpreterError::Uv(error) => causes::uv(error),
+        InterpreterError::Address { .. } => {
+            Exit::Project.help("correct UV_PYTHON_DOWNLOADS_JSON_URL, or the list that it names")
+        }
+        InterpreterError::List(error) => {
+            causes::fetch(error, "it is there no more: correct UV_PYTHON_DOWNLOADS_JSON_URL")
+        }
+        InterpreterError::Syntax(_) => {
+            Exit::Project.help("name a list such as uv's with UV_PYTHON_DOWNLOADS_JSON_URL")
+        }
+        InterpreterError::NotListed { .. } => Exit::Project
+            .help(format!("build for Python {has}, or choose a suite that has yours with `base`")),
+        InterpreterError::Unpinned { source: Some(error), .. } => causes::fetch(error, WITH_DIGEST),
+        InterpreterError::Unpinned { source: None, .. } => Exit::Project.help(WITH_DIGEST),
+    }
+}
+
 fn standalone(error: &StandaloneError) -> Advice {
     match error {
         StandaloneError::Unpinned { .. } => Exit::Project.help(
             "say it as in `python = { standalone = \"https://host.test/python.tar.gz\", sha256 = \"…\" }`",
         ),
         StandaloneError::Address(_) => Exit::Project.help("correct the address"),
-        StandaloneError::Fetch { source, .. } => {
-            causes::fetch(source, "it is there no more: choose another archive")
-        }
+        StandaloneError::Fetch { source, .. } => causes::fetch(
+            source,
+            "it is there no more: choose another archive, or a mirror with UV_PYTHON_INSTALL_MIRROR",
+        ),
         StandaloneError::Read { .. } => Exit::Project.help("name an archive that is there"),
         StandaloneError::Changed { .. } => Exit::Project.help("if you trust the file, correct `sha256`"),
         StandaloneError::Unpack { .. }
@@ -114,6 +162,9 @@ fn standalone(error: &StandaloneError) -> Advice {
         | StandaloneError::NoVersion { .. } => Exit::Project.help(
             "name a .tar.gz or .tar.zst of an install tree, such as python-build-standalone's `install_only`",
         ),
+        StandaloneError::Version { .. } => {
+            Exit::Project.help("correct the list that UV_PYTHON_DOWNLOADS_JSON_URL names")
+        }
         StandaloneError::Abi { .. } => Exit::Project.help("choose a build with neither flag"),
         StandaloneError::Machine { .. } => {
             Exit::Project.help("choose an archive for the image's platform, or say `platform`")

@@ -114,7 +114,8 @@ pub(crate) struct PythonArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "System")]
 pub(crate) struct SystemArguments {
-    /// What the image is made upon: a Debian suite, or `scratch` with --standalone [default: trixie]
+    /// What the image is made upon: a Debian suite, an image (`oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`), or
+    /// `scratch` with --standalone [default: trixie]
     #[arg(long, value_name = "BASE")]
     pub(crate) base: Option<String>,
     /// What the image is for: linux/amd64 or linux/arm64; nothing is emulated [default: this machine]

@@ -25,3 +25,4 @@ mod sharing;
 mod standalone;
 mod surroundings;
 mod town;
+mod upon;

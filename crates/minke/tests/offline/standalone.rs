@@ -212,3 +212,94 @@ fn one_that_doesnt_fit_is_refused_in_a_sentence() {
           help: name an archive of a Python that needs nothing of the system, as in `python = { standalone = "python.tar.gz" }`
     "#);
 }
+
+/// Serves an archive, its release's sums and a list that names it, and returns the server and the list's address.
+fn managed(town: &Town, listed: impl Fn(&Server, &str) -> String) -> Server {
+    let place = town.path("served");
+    let archive = fs::read(town.path("shop/python.tar.gz")).unwrap();
+    let release = place.join("releases/download/1");
+    fs::create_dir_all(&release).unwrap();
+    fs::create_dir_all(place.join("mirror/1")).unwrap();
+    let name = "cpython-3.11.2+1-install_only.tar.gz";
+    let digest = sha256_hex(&archive);
+    for directory in [&release, &place.join("mirror/1")] {
+        fs::write(directory.join(name), &archive).unwrap();
+        fs::write(directory.join("SHA256SUMS"), format!("{}  other\n{digest}  {name}\n", "0".repeat(64)))
+            .unwrap();
+    }
+    let server = Server::serve_dir(&place);
+    fs::write(place.join("list.json"), listed(&server, &digest)).unwrap();
+    server
+}
+
+/// An entry as in uv's own list.
+fn entry(key: &str, patch: u8, url: &str, sha256: &str) -> String {
+    format!(
+        "\"{key}\": {{ \"name\": \"cpython\", \"arch\": {{ \"family\": \"x86_64\", \"variant\": null }}, \
+         \"os\": \"linux\", \"libc\": \"gnu\", \"major\": 3, \"minor\": 11, \"patch\": {patch}, \
+         \"prerelease\": \"\", \"url\": \"{url}\", \"sha256\": {sha256}, \"variant\": null }}"
+    )
+}
+
+const RELEASED: &str = "/releases/download/1/cpython-3.11.2%2B1-install_only.tar.gz";
+
+#[test]
+fn a_version_that_the_suite_has_not_is_taken_from_uvs_list_by_its_settings() {
+    let Some(town) = town() else { return };
+    // The suite has 3.11.2 itself: what is asked for is a patch release that only the list has.
+    let server = managed(&town, |server, digest| {
+        let url = server.url_of(RELEASED);
+        let older = entry("a", 1, &url, &format!("\"{}\"", "0".repeat(64)));
+        let wanted = entry("b", 9, &url, &format!("\"{digest}\""));
+        format!("{{ {older}, {wanted}, \"c\": {{ \"name\": \"odd\" }} }}")
+    });
+    let build = |arguments: &[&str], variables: &[(&str, String)]| {
+        let mut command = town.command(&[&["build", "--quiet", "shop"], arguments].concat());
+        command.envs(variables.iter().map(|(name, value)| (name, value.clone())));
+        town.finish(command.spawn().unwrap())
+    };
+    let list = ("UV_PYTHON_DOWNLOADS_JSON_URL", server.url_of("/list.json"));
+    let mirror = ("UV_PYTHON_INSTALL_MIRROR", server.url_of("/mirror"));
+    let ran = build(&["--python", "3.11.9"], &[list.clone(), mirror]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!((server.requests(RELEASED), server.requests("/list.json")), (0, 1), "the mirror is asked");
+    let direct = build(&["--standalone", "shop/python.tar.gz", "-t", "direct"], &[]);
+    let digest = |reference: &str| reference.trim().split_once('@').unwrap().1.to_owned();
+    assert_eq!(digest(&ran.stdout), digest(&direct.stdout), "a Python is what it is, wherever it came from");
+    let refused = build(&["--python", "3.12"], &[list]).seen();
+    assert_snapshot!(refused, @r"
+        status: 1
+        stderr: error: `python` was set by --python to 3.12, Debian bookworm has 3.11.2, and no other can be had
+          because: uv knows no Python 3.12 for linux/amd64
+          help: build for Python 3.11.2, or choose a suite that has yours with `base`
+    ");
+}
+
+#[test]
+fn where_no_list_is_named_uv_is_asked_and_the_releases_sums() {
+    let Some(town) = town() else { return };
+    let Some(uv) = minke_testkit::program("uv") else { return };
+    let server = managed(&town, |server, _| {
+        format!("{{ {} }}", entry("cpython-3.11.9-linux-x86_64-gnu", 9, &server.url_of(RELEASED), "null"))
+    });
+    town.write("uv.toml", format!("python-downloads-json-url = \"{}\"\n", server.url_of("/list.json")));
+    let build = || {
+        let mut command = town.command(&["build", "--quiet", "shop", "--python", "3.11.9"]);
+        command
+            .env("PATH", uv.parent().unwrap())
+            .env("UV_CONFIG_FILE", town.path("uv.toml"))
+            .env("UV_CACHE_DIR", town.path("cache-of-uv"));
+        town.finish(command.spawn().unwrap())
+    };
+    let ran = build();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(server.requests("/releases/download/1/SHA256SUMS"), 1);
+    fs::remove_file(town.path("served/releases/download/1/SHA256SUMS")).unwrap();
+    assert_snapshot!(build().seen().replace(&server.url(), "http://host.test"), @r#"
+        status: 5
+        stderr: error: `python` was set by --python to 3.11.9, Debian bookworm has 3.11.2, and no other can be had
+          because: nothing says what `http://host.test/releases/download/1/cpython-3.11.2%2B1-install_only.tar.gz` hashes to
+          because: there is nothing at http://host.test/releases/download/1/SHA256SUMS
+          help: name the archive with its digest: `python = { standalone = "URL", sha256 = "…" }`
+    "#);
+}

@@ -148,12 +148,14 @@ impl<R: Read> TarReader<R> {
     }
 
     fn skip(&mut self) -> io::Result<()> {
-        let unread = self.left + self.padding;
+        let (left, padding) = (self.left, self.padding);
         (self.left, self.padding) = (0, 0);
-        match io::copy(&mut (&mut self.input).take(unread), &mut io::sink())? {
-            skipped if skipped == unread => Ok(()),
-            _ => Err(cut_short()),
+        let mut pass = |count| io::copy(&mut (&mut self.input).take(count), &mut io::sink());
+        if pass(left)? < left {
+            return Err(cut_short());
         }
+        // umoci ends a layer that it inserts with the last content, and Go's reader, which all runtimes use, takes that.
+        pass(padding).map(|_| ())
     }
 
     /// Reads a header block; none at the end of the input or at a block of zeros.

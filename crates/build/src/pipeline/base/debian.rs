@@ -5,7 +5,7 @@
 //! packages of this machine's own architecture, from the same suite, have it.
 
 use minke_cas::{ImagePath, Tree};
-use minke_python::{Libc, Target};
+use minke_python::{Libc, PythonVersion, Target};
 
 use super::{Base, Distribution, Workbench, here, venv, version};
 use crate::debian::{self, Pick, Roots};
@@ -24,18 +24,29 @@ pub(super) struct Assembled {
     pub(super) tree: Tree,
 }
 
+/// A Python that was asked for, and that the suite hasn't got.
+pub(super) struct OtherPython {
+    pub(super) wanted: PythonVersion,
+    /// Where it was asked for.
+    pub(super) origin: Origin,
+    /// What the suite has.
+    pub(super) has: String,
+}
+
 impl Foreman<'_> {
     pub(super) fn debian_base(&self) -> Result<Base, BuildError> {
         let platform = self.platform();
+        if let Some(other) = self.other_python(platform)? {
+            return self.managed_base(other);
+        }
         let (target, roots, picks) = self.hop(Hop::Plan, Unit::Pieces, |_| self.choose_suite(platform))?;
-        self.check_python(&target)?;
         let Assembled { parts, tree } = self.assemble(&picks)?;
         let bench = self.suite_bench(Some((&target, &tree)))?;
         let compiler = self.compiler(&bench, &target, format!("/usr/lib/python{}", target.python.short()));
         let venv = venv(&target, program(&target));
         let title = format!("Debian {}: {} packages", self.suite_name(), picks.len());
         let distribution = Some(Distribution { roots, picks });
-        Ok(Base { title, distribution, target, venv, parts, tree, bench, compiler })
+        Ok(Base { title, distribution, inherited: None, target, venv, parts, tree, bench, compiler })
     }
 
     /// Chooses the packages of the suite's own Python.
@@ -54,21 +65,14 @@ impl Foreman<'_> {
         self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str())
     }
 
-    /// Checks that the suite has the Python that was asked for.
-    fn check_python(&self, target: &Target) -> Result<(), BuildError> {
-        let Some(said) = &self.request.settings.python else { return Ok(()) };
-        let PythonWish::Version(text) = &said.value else { return Ok(()) };
-        let (wanted, has) = (version(text, &said.origin)?, target.python);
-        let patch_fits = wanted.patch.is_none() || wanted.patch == has.patch;
-        if (wanted.major, wanted.minor) == (has.major, has.minor) && patch_fits {
-            return Ok(());
-        }
-        Err(BuildError::WrongPython {
-            origin: said.origin.clone(),
-            wanted: text.clone(),
-            suite: self.suite_name().to_owned(),
-            has: has.to_string(),
-        })
+    /// Returns the version that was asked for and what the suite has, if that is another one.
+    fn other_python(&self, platform: Platform) -> Result<Option<OtherPython>, BuildError> {
+        let Some(said) = &self.request.settings.python else { return Ok(None) };
+        let PythonWish::Version(text) = &said.value else { return Ok(None) };
+        let wanted = version(text, &said.origin)?;
+        let has = self.hop(Hop::Plan, Unit::Pieces, |_| Ok(self.supply.python(platform)?))?;
+        let other = OtherPython { wanted, origin: said.origin.clone(), has };
+        Ok((!fits(&wanted, &version(&other.has, &Origin::Default)?)).then_some(other))
     }
 
     /// Fetches and unpacks a base's packages, and adds what their scripts would have done.
@@ -94,6 +98,12 @@ impl Foreman<'_> {
         let tree = self.assemble(&picks)?.tree;
         self.bench(&tree, &target, &program(&target))
     }
+}
+
+/// Tells whether a Python is the one that was asked for; a patch release that wasn't said may be any.
+pub(super) fn fits(wanted: &PythonVersion, has: &PythonVersion) -> bool {
+    let patch_fits = wanted.patch.is_none() || wanted.patch == has.patch;
+    (wanted.major, wanted.minor) == (has.major, has.minor) && patch_fits
 }
 
 /// Returns where the suite's Python lies.

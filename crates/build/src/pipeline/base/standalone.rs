@@ -2,68 +2,127 @@
 //!
 //! See docs/design/standalone.md.
 
+use std::collections::BTreeMap;
+
 use minke_cas::{Epoch, Tree};
 use minke_distro::setup;
 use minke_elf::Unmet;
-use minke_python::{Libc, Target};
+use minke_python::{Libc, PythonVersion, Target};
 
-use super::debian::{Assembled, libc};
+use super::debian::{Assembled, OtherPython, libc};
 use super::{Base, Distribution, SCRATCH, Workbench, here, venv};
 use crate::debian::{Pick, Roots};
 use crate::error::BuildError;
 use crate::event::{Hop, Unit};
+use crate::interpreter::{self, InterpreterError, InterpreterPin};
 use crate::native;
 use crate::parts::{Owner, Part, Strictness, settle};
 use crate::pipeline::Foreman;
+use crate::platform::Platform;
 use crate::settings::StandaloneWish;
 use crate::standalone::{self, PREFIX, Standalone, StandaloneError};
 use crate::supply;
+use crate::uv;
 
 impl Foreman<'_> {
     /// Puts the Python of an archive upon a suite's C library, and what its files ask of the system beside it.
     pub(super) fn standalone_base(&self, wish: &StandaloneWish) -> Result<Base, BuildError> {
-        let python = self.standalone(wish)?;
-        let place = shown(wish);
+        let python = self.standalone(wish, self.platform())?;
+        self.upon_suite(python, || self.suite_bench(None))
+    }
+
+    /// Finds, pins and takes a Python that the suite hasn't got.
+    pub(super) fn managed_base(&self, other: OtherPython) -> Result<Base, BuildError> {
+        let OtherPython { wanted, origin, has } = other;
+        let take = |platform| {
+            let pinned = self.pin(&wanted, platform).map_err(|source| BuildError::WrongPython {
+                origin: origin.clone(),
+                wanted,
+                suite: self.suite_name().to_owned(),
+                has: has.clone(),
+                source: Box::new(source),
+            })?;
+            self.reporter
+                .note(format!("Debian {} has no Python {wanted}: taking {pinned}", self.suite_name()));
+            let python = self.standalone(&pinned.wish(&self.request.host), platform)?;
+            python.check_version(&wanted).map_err(BuildError::Standalone)?;
+            Ok::<_, BuildError>(python)
+        };
+        self.upon_suite(take(self.platform())?, || {
+            let here = here()?;
+            let twin = take(here)?;
+            let (_, picks) = self.choose_below(&twin, here)?;
+            let (_, tree) = self.assemble_upon(&twin, &picks)?;
+            self.bench(&tree, &target_of(&twin, here, libc(&picks)), &twin.interpreter)
+        })
+    }
+
+    /// Pins the newest archive of a version, by uv's settings.
+    fn pin(&self, wanted: &PythonVersion, platform: Platform) -> Result<InterpreterPin, InterpreterError> {
+        let host = &self.request.host;
+        let uv = || uv::find(self.client, self.store, (host, &BTreeMap::new()), self.reporter);
+        interpreter::resolve((self.client, host), wanted, platform, uv)
+    }
+
+    /// Makes a base of a Python and a suite; `foreign` gives the interpreter for an image that doesn't run here.
+    fn upon_suite(
+        &self,
+        python: Standalone,
+        foreign: impl FnOnce() -> Result<Workbench, BuildError>,
+    ) -> Result<Base, BuildError> {
+        let (roots, picks) = self.choose_below(&python, self.platform())?;
         let suite = format!("Debian {}", self.suite_name());
-        let (roots, picks) = self.choose_below(&python)?;
-        let libc = libc(&picks);
-        check_libc(&python, (&place, &suite), libc)?;
-        let platform = minke_python::Platform { arch: self.platform().python(), libc };
-        let target = Target { python: python.version, platform };
-        let Assembled { mut parts, .. } = self.assemble(&picks)?;
-        parts.extend(self.python_parts(&python, &place)?);
-        let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        let bench = self.standalone_bench((&python, &tree), &target, Some(&roots))?;
-        let title = format!("{place}, {suite}: {} packages", picks.len());
+        python.check_libc(libc(&picks), &suite).map_err(BuildError::Standalone)?;
+        let target = target_of(&python, self.platform(), libc(&picks));
+        let (parts, tree) = self.assemble_upon(&python, &picks)?;
+        let bench = match here()? == self.platform() {
+            true => self.bench(&tree, &target, &python.interpreter)?,
+            false => foreign()?,
+        };
+        let title = format!("{}, {suite}: {} packages", python.place, picks.len());
         let distribution = Some(Distribution { roots, picks });
         Ok(self.upon(title, distribution, (target, &python), (parts, tree, bench)))
     }
 
     /// Chooses what a Python needs of the system: a C library, and what its files ask for beside that.
-    fn choose_below(&self, python: &Standalone) -> Result<(Roots, Vec<Pick>), BuildError> {
+    fn choose_below(
+        &self,
+        python: &Standalone,
+        platform: Platform,
+    ) -> Result<(Roots, Vec<Pick>), BuildError> {
         let mut roots = supply::libc_roots();
-        if let Some((locked, picks)) = self.supply.locked_base(self.platform(), &roots)
-            && self.missing(python, &self.assemble(&picks)?.tree)?.is_empty()
+        if let Some((locked, picks)) = self.supply.locked_base(platform, &roots)
+            && self.missing(python, &self.assemble(&picks)?.tree, platform)?.is_empty()
         {
             return Ok((locked, picks));
         }
-        let bare = self.supply.base(self.platform(), &roots)?;
-        let missing = self.missing(python, &self.assemble(&bare)?.tree)?;
+        let bare = self.supply.base(platform, &roots)?;
+        let missing = self.missing(python, &self.assemble(&bare)?.tree, platform)?;
         let asked = native::asked(missing, |_| supply::INTERPRETER.to_owned());
+        let suite = format!("Debian {}", self.suite_name());
+        python.check_unmet(&asked.unmet, &suite).map_err(BuildError::Standalone)?;
         for line in native::unmet_lines(&asked.unmet) {
             self.reporter.warn(line);
         }
         for (name, why) in asked.packages {
             roots.entry(name.parse().expect("a table's package is a name")).or_default().extend(why);
         }
-        let picks = self.supply.base(self.platform(), &roots)?;
+        let picks = self.supply.base(platform, &roots)?;
         Ok((roots, picks))
+    }
+
+    /// Puts a Python upon the packages that were chosen for it.
+    fn assemble_upon(&self, python: &Standalone, picks: &[Pick]) -> Result<(Vec<Part>, Tree), BuildError> {
+        let Assembled { mut parts, .. } = self.assemble(picks)?;
+        parts.extend(self.python_parts(python)?);
+        let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
+        Ok((parts, tree))
     }
 
     /// Takes the Python of an archive for all that the image has of a system.
     pub(super) fn scratch_base(&self, wish: &StandaloneWish) -> Result<Base, BuildError> {
-        let python = self.standalone(wish)?;
-        let place = shown(wish);
+        let python = self.standalone(wish, self.platform())?;
+        let place = python.place.clone();
         let base = format!("`base = \"{SCRATCH}\"`");
         if let Some(loader) = python.loader()
             && loader.parse().ok().is_none_or(|path| python.tree.resolve_file(&path).is_none())
@@ -71,7 +130,7 @@ impl Foreman<'_> {
             let loader = loader.to_owned();
             return Err(BuildError::Standalone(StandaloneError::Loader { place, loader, base }));
         }
-        let missing = self.missing(&python, &Tree::new())?;
+        let missing = self.missing(&python, &Tree::new(), self.platform())?;
         if let Some(Unmet { soname, needed_by }) = missing.into_iter().next() {
             return Err(BuildError::Standalone(StandaloneError::Unmet { place, needed_by, soname, base }));
         }
@@ -79,16 +138,18 @@ impl Foreman<'_> {
         let libc = python
             .own_glibc()
             .map_or(Libc::Musl { major: 1, minor: 2 }, |minor| Libc::Glibc { major: 2, minor });
-        let platform = minke_python::Platform { arch: self.platform().python(), libc };
-        let target = Target { python: python.version, platform };
+        let target = target_of(&python, self.platform(), libc);
         let skeleton = setup::additions(&Tree::new(), [], self.store);
         let skeleton =
             skeleton.map_err(|error| BuildError::System(crate::system::SystemError::Setup(error)))?;
         let owner = Owner::Base { name: "directories and users".to_owned() };
         let mut parts = vec![Part { owner, tree: skeleton, epoch: Epoch::FIXED }];
-        parts.extend(self.python_parts(&python, &place)?);
+        parts.extend(self.python_parts(&python)?);
         let tree = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        let bench = self.standalone_bench((&python, &tree), &target, None)?;
+        if here()? != self.platform() {
+            return Err(BuildError::Standalone(StandaloneError::Foreign { platform: self.platform() }));
+        }
+        let bench = self.bench(&tree, &target, &python.interpreter)?;
         Ok(self.upon(format!("{place} alone"), None, (target, &python), (parts, tree, bench)))
     }
 
@@ -102,70 +163,44 @@ impl Foreman<'_> {
         let compiler =
             self.compiler(&bench, &target, format!("{PREFIX}/lib/python{}", target.python.short()));
         let venv = venv(&target, python.interpreter.clone());
-        Base { title, distribution, target, venv, parts, tree, bench, compiler }
+        Base { title, distribution, inherited: None, target, venv, parts, tree, bench, compiler }
     }
 
-    fn standalone(&self, wish: &StandaloneWish) -> Result<Standalone, BuildError> {
+    fn standalone(&self, wish: &StandaloneWish, platform: Platform) -> Result<Standalone, BuildError> {
         self.hop(Hop::Fetch, Unit::Bytes, |meter| {
             let outside = (self.client, self.store, meter);
             let archive = standalone::take(outside, wish, &self.request.project);
-            let python = archive.and_then(|archive| standalone::open(self.store, archive, &shown(wish)));
+            let python = archive.and_then(|archive| standalone::open(self.store, archive, wish));
             let python = python.map_err(BuildError::Standalone)?;
-            python.check_machine(self.platform(), &shown(wish)).map_err(BuildError::Standalone)?;
+            python.check_machine(platform).map_err(BuildError::Standalone)?;
             Ok(python)
         })
     }
 
     /// Finds out what the files of a Python miss in a system that has these files.
-    fn missing(&self, python: &Standalone, system: &Tree) -> Result<Vec<Unmet>, BuildError> {
+    fn missing(
+        &self,
+        python: &Standalone,
+        system: &Tree,
+        platform: Platform,
+    ) -> Result<Vec<Unmet>, BuildError> {
         let read = |error| BuildError::Native(native::NativeError::Store(error));
         let mut facted = native::facts(self.store, system).map_err(read)?;
         facted.extend(python.facted.clone());
         // Both have nothing in common but directories.
         let whole = system.join(&python.tree).unwrap_or_else(|_| python.tree.clone());
-        Ok(native::missing(&whole, &facted, &python.facted, self.platform().elf()))
+        Ok(native::missing(&whole, &facted, &python.facted, platform.elf()))
     }
 
-    fn python_parts(&self, python: &Standalone, place: &str) -> Result<Vec<Part>, BuildError> {
-        let name = format!("Python {} of {place}", python.version);
+    fn python_parts(&self, python: &Standalone) -> Result<Vec<Part>, BuildError> {
+        let name = format!("Python {} of {}", python.version, python.place);
         let part = |name: String, tree| Part { owner: Owner::Base { name }, tree, epoch: Epoch::FIXED };
         let bill = part(format!("the bill of {name}"), standalone::bill(self.store, python)?);
         Ok(vec![part(name, python.tree.clone()), bill])
     }
-
-    /// Returns the Python itself where it runs here, else the suite's for this machine.
-    fn standalone_bench(
-        &self,
-        (python, tree): (&Standalone, &Tree),
-        target: &Target,
-        system: Option<&Roots>,
-    ) -> Result<Workbench, BuildError> {
-        match system {
-            _ if here()? == self.platform() => self.bench(tree, target, &python.interpreter),
-            Some(_) => self.suite_bench(None),
-            None => Err(BuildError::Standalone(StandaloneError::Foreign { platform: self.platform() })),
-        }
-    }
 }
 
-/// Checks that the program finds its loader, and every file a C library that is new enough.
-fn check_libc(python: &Standalone, (place, base): (&str, &str), libc: Libc) -> Result<(), BuildError> {
-    let (place, base) = (place.to_owned(), base.to_owned());
-    if let Some(loader) = python.loader().filter(|loader| !loader.contains("/ld-linux")) {
-        let loader = loader.to_owned();
-        return Err(BuildError::Standalone(StandaloneError::Loader { place, loader, base }));
-    }
-    match libc {
-        Libc::Glibc { major, minor } if python.needed_glibc() > minor => {
-            let (needed, has) = (format!("2.{}", python.needed_glibc()), format!("{major}.{minor}"));
-            Err(BuildError::Standalone(StandaloneError::Glibc { place, needed, base, has }))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Returns what messages call an archive: its name, without directories and secrets.
-fn shown(wish: &StandaloneWish) -> String {
-    let name = wish.place.split(['?', '#']).next().unwrap_or_default();
-    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_owned()
+fn target_of(python: &Standalone, platform: Platform, libc: Libc) -> Target {
+    let platform = minke_python::Platform { arch: platform.python(), libc };
+    Target { python: python.version, platform }
 }

@@ -223,8 +223,10 @@ fn a_python_that_the_suite_has_not() {
     ");
     assert_snapshot!(town.refuses(&["--python", "3.12"]), @r"
     status: 1
-    stderr: error: `python` was set by --python to 3.12, and Debian bookworm has 3.11.2
-      help: build for Python 3.11.2, or choose a suite that has yours with `base`
+    stderr: error: `python` was set by --python to 3.12, Debian bookworm has 3.11.2, and no other can be had
+      because: cannot ask uv for its Pythons
+      because: there is no uv on `PATH`, and neither a setting nor pip says where to get it
+      help: install uv and put it on PATH, or set UV_DEFAULT_INDEX
     ");
     assert_snapshot!(town.refuses(&["--python", "three"]), @r#"
     status: 1
