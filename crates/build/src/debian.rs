@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use minke_cas::{Digest, Meter, Source, SourceUrl, SourceUrlError, Store, StoreError};
-use minke_distro::sources::{self, Mirrors};
+use minke_distro::sources::Mirrors;
 use minke_distro::{
     Arch, Archive, Chosen, Closure, ClosureError, ClosureOptions, IndexError, Keyring, KeyringError,
     NameError, PackageArch, PackageIndex, PackageName, Release, ReleaseError, Suite, Why, closure, staying,
@@ -19,6 +19,7 @@ use minke_net::{Client, FetchError, UnpinnedOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Reporter;
+use crate::mirrors;
 use crate::request::Host;
 use crate::settings::{Origin, Said, Settings};
 use crate::system_lock::LockedArchive;
@@ -123,10 +124,12 @@ pub enum DebianError {
         source: FetchError,
     },
     /// It isn't signed by whom it should be, or has expired.
-    #[error("cannot trust the release file of {suite} at {url}")]
+    #[error("cannot trust the release file of {suite} at {url}{}", whose(named_by.as_deref()))]
     Release {
         /// Of which suite.
         suite: Suite,
+        /// Who names the mirror.
+        named_by: Option<String>,
         /// Where it came from.
         url: SourceUrl,
         /// Why not.
@@ -178,6 +181,10 @@ pub enum DebianError {
     /// The cache failed.
     #[error("cannot keep what was found in the archive")]
     Store(#[from] StoreError),
+}
+
+fn whose(named_by: Option<&str>) -> String {
+    named_by.map(|named_by| format!(", which {named_by} names")).unwrap_or_default()
 }
 
 /// Why a keyring cannot be used.
@@ -460,34 +467,27 @@ fn open_archive(
         archive.in_release().map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
     let bytes = match client.get_unpinned(&url, &UnpinnedOptions::default()) {
         Ok(bytes) => bytes,
-        Err(FetchError::NotFound { .. }) if absence == Absence::IsNoError => return Ok(None),
+        Err(error)
+            if absence == Absence::IsNoError && matches!(error.cause(), FetchError::NotFound { .. }) =>
+        {
+            return Ok(None);
+        }
         Err(source) => return Err(DebianError::FetchRelease { suite, source }),
     };
     let release = Release::verify(&bytes, keyring, today)
         .and_then(|release| release.expect_suite(&suite).map(|()| release))
-        .map_err(|source| DebianError::Release { suite, url, source })?;
+        .map_err(|source| {
+            let named_by = client.named_by(&url).map(str::to_owned);
+            DebianError::Release { suite, named_by, url, source }
+        })?;
     Ok(Some(Opened { archive: Arc::new(archive), release, in_release: Digest::of(&bytes) }))
 }
 
 fn mirrors(settings: &Settings, host: &Host) -> Result<Mirrors, DebianError> {
-    let address = |said: &Said<String>| {
-        let parsed: Result<SourceUrl, _> = said.value.parse();
-        parsed.map_err(|source| DebianError::Mirror { origin: said.origin.clone(), source })
-    };
-    let security = settings.security_mirror.as_ref().map(address).transpose()?;
-    if let Some(main) = &settings.mirror {
-        return Ok(Mirrors { main: address(main)?, security });
-    }
-    let entries: Vec<_> = host
-        .apt_sources
-        .iter()
-        .flat_map(|(path, text)| match path.extension().is_some_and(|extension| extension == "sources") {
-            true => sources::parse_deb822(text),
-            false => sources::parse_list(text),
-        })
-        .collect();
-    let found = Mirrors::find(&entries).ok_or(DebianError::NoMirror)?;
-    Ok(Mirrors { security: security.or(found.security), main: found.main })
+    let found = mirrors::find(settings, host)?;
+    // The client knows the others, and asks them where these fail.
+    let first = |mirrors: Vec<minke_net::Mirror>| mirrors.into_iter().next().map(|mirror| mirror.base);
+    Ok(Mirrors { main: first(found.main).ok_or(DebianError::NoMirror)?, security: first(found.security) })
 }
 
 fn keyring(settings: &Settings) -> Result<Keyring, DebianError> {

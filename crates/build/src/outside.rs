@@ -5,17 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use minke_net::{Client, ClientError, ClientOptions, Credentials, ProxySettings};
+use minke_net::{
+    AskKeyring, Client, ClientError, ClientOptions, Credentials, Left, ProxySettings, Retries, Timeouts,
+};
 
-use crate::request::Host;
-use crate::{project, secrets};
+use crate::event::Reporter;
+use crate::request::{Host, Request};
+use crate::{mirrors, project, secrets};
 
-/// Makes the client that everything is fetched with; it knows the passwords that a project's files hold.
+/// Makes the client that everything is fetched with; it knows the mirrors, and the passwords that a project's
+/// files hold, and tells which mirrors it leaves.
 ///
 /// # Errors
 /// [`ClientError`] if certificates or a proxy's address cannot be used.
-pub(crate) fn client(host: &Host, project: &Path) -> Result<Client, ClientError> {
+pub(crate) fn client(request: &Request, reporter: &Reporter) -> Result<Client, ClientError> {
+    let host = &request.host;
     let owned = |name| host.variable(name).map(str::to_owned);
     let proxies = ProxySettings {
         // Only in lower case: HTTP_PROXY can be a request's `Proxy:` header under CGI.
@@ -24,10 +30,92 @@ pub(crate) fn client(host: &Host, project: &Path) -> Result<Client, ClientError>
         all_proxy: owned("ALL_PROXY"),
         no_proxy: owned("NO_PROXY"),
     };
-    let ca_bundle = certificates(host).map(PathBuf::from);
-    let netrc = host.netrc.clone();
-    let credentials = credentials(host, &project::texts_with_addresses(project));
-    Client::new(ClientOptions { ca_bundle, proxies, netrc, credentials, ..ClientOptions::default() })
+    let (timeouts, retries) = patience(host, reporter);
+    // Where none can be found the first who needs one says so.
+    let archives = mirrors::find(&request.settings, host).ok();
+    let heard = reporter.clone();
+    Client::new(ClientOptions {
+        ca_bundle: certificates(host).map(PathBuf::from),
+        proxies,
+        netrc: host.netrc.clone(),
+        credentials: credentials(host, &project::texts_with_addresses(&request.project)),
+        ask_keyring: keyring(host),
+        mirrors: archives.into_iter().flat_map(|found| [found.main, found.security]).collect(),
+        notice: Some(Box::new(move |left| heard.warn(farewell(left)))),
+        timeouts,
+        retries,
+        ..ClientOptions::default()
+    })
+}
+
+fn farewell(left: &Left<'_>) -> String {
+    let causes = std::iter::successors(std::error::Error::source(left.error), |error| error.source());
+    let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+    let (mirror, next) = (left.mirror, &left.next.base);
+    format!(
+        "the mirror {} that {} names has failed, {next} is asked instead: {}{causes}",
+        mirror.base, mirror.named_by, left.error
+    )
+}
+
+/// Reads how long servers are waited for and how often they are asked again: uv's variables, then pip's settings.
+fn patience(host: &Host, reporter: &Reporter) -> (Timeouts, Retries) {
+    let (mut timeouts, mut retries) = (Timeouts::default(), Retries::default());
+    let read = |names: &[&'static str], what: &str| {
+        let (name, text) = names.iter().find_map(|name| Some((*name, host.variable(name)?)))?;
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+        if number.is_none() {
+            reporter.warn(format!("`{name}` is `{text}`, which is no number of {what}, and doesn't count"));
+        }
+        number
+    };
+    let of_pip = |key| pip_value(host, key).and_then(|text| text.parse::<f64>().ok());
+    let seconds = |number: f64| Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX);
+    let pips_timeout = of_pip("default-timeout").or_else(|| of_pip("timeout"));
+    let idle = read(&["UV_HTTP_TIMEOUT", "UV_REQUEST_TIMEOUT", "HTTP_TIMEOUT"], "seconds");
+    if let Some(number) = idle.or(pips_timeout).filter(|number| *number > 0.0) {
+        timeouts.idle = seconds(number);
+    }
+    let connect = read(&["UV_HTTP_CONNECT_TIMEOUT"], "seconds");
+    if let Some(number) = connect.or(pips_timeout).filter(|number| *number > 0.0) {
+        timeouts.connect = seconds(number);
+    }
+    if let Some(number) = read(&["UV_HTTP_RETRIES"], "retries").or_else(|| of_pip("retries")) {
+        retries.count = number as u32;
+    }
+    (timeouts, retries)
+}
+
+/// Tells whether passwords are to be asked for with the `keyring` program.
+fn keyring_is_wanted(host: &Host) -> bool {
+    let said = host.variable("UV_KEYRING_PROVIDER").map(str::to_owned);
+    said.or_else(|| pip_value(host, "keyring-provider")).is_some_and(|provider| provider == "subprocess")
+}
+
+/// Asks the `keyring` program, for an index by its address and for any host by its name, as pip and uv do.
+fn keyring(host: &Host) -> Option<AskKeyring> {
+    let program = crate::uv::on_path(host, "keyring").filter(|_| keyring_is_wanted(host))?;
+    let Indexes { default, extra, .. } = indexes(host);
+    let indexes: Vec<String> = default
+        .into_iter()
+        .chain(extra)
+        .map(|entry| secrets::without(named(&entry).map_or(entry.as_str(), |(_, url)| url)))
+        .collect();
+    let environment = host.variables.clone();
+    Some(Box::new(move |host, user| {
+        let of_host = |index: &&String| authority(index).is_some_and(|authority| authority == host);
+        let services = indexes.iter().filter(of_host).map(String::as_str).chain([host]);
+        let mut answers =
+            services.filter_map(|service| minke_exec::ask_keyring(&program, service, user, &environment));
+        answers.next()
+    }))
+}
+
+/// Returns an address's `host` or `host:port`.
+fn authority(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}{port}", url.host_str()?))
 }
 
 /// Finds out who we are to which host: from the project's files, then the settings, then uv's variables for
@@ -81,12 +169,7 @@ fn named_indexes(host: &Host, texts: &[(PathBuf, String)]) -> Vec<(String, Strin
         let text = |entry: &toml::Value, key: &str| Some(entry.get(key)?.as_str()?.to_owned());
         entries.into_iter().filter_map(move |entry| Some((text(&entry, "name")?, text(&entry, "url")?)))
     });
-    let authority = |url: String| {
-        let url = url::Url::parse(&url).ok()?;
-        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}{port}", url.host_str()?))
-    };
-    of_settings.chain(of_files).filter_map(|(name, url)| Some((name, authority(url)?))).collect()
+    of_settings.chain(of_files).filter_map(|(name, url)| Some((name, authority(&url)?))).collect()
 }
 
 fn certificates(host: &Host) -> Option<String> {
@@ -144,8 +227,17 @@ pub(crate) fn uv_environment(host: &Host, cache: &std::path::Path) -> BTreeMap<S
         name.starts_with("UV_")
             || name.starts_with("XDG_")
             || ["http_proxy", "https_proxy", "all_proxy", "no_proxy"].contains(&lower.as_str())
-            || ["PATH", "HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "LANG"]
-                .contains(&name)
+            || [
+                "PATH",
+                "HOME",
+                "NETRC",
+                "SSL_CERT_FILE",
+                "SSL_CERT_DIR",
+                "SSL_CLIENT_CERT",
+                "LANG",
+                "HTTP_TIMEOUT",
+            ]
+            .contains(&name)
     };
     let mut environment: BTreeMap<String, String> = host
         .variables
@@ -169,6 +261,19 @@ pub(crate) fn uv_environment(host: &Host, cache: &std::path::Path) -> BTreeMap<S
     set("UV_FIND_LINKS", Some(indexes.find_links.join(",")));
     set("UV_INSECURE_HOST", Some(indexes.trusted_hosts.join(" ")));
     set("SSL_CERT_FILE", certificates(host));
+    let whole =
+        |key| pip_value(host, key).and_then(|text| Some(format!("{:.0}", text.parse::<f64>().ok()?.ceil())));
+    if ["UV_REQUEST_TIMEOUT", "HTTP_TIMEOUT"].iter().all(|name| host.variable(name).is_none()) {
+        set("UV_HTTP_TIMEOUT", whole("default-timeout").or_else(|| whole("timeout")));
+    }
+    set("UV_HTTP_RETRIES", whole("retries"));
+    if keyring_is_wanted(host) {
+        set("UV_KEYRING_PROVIDER", Some("subprocess".to_owned()));
+        // By these the program finds where passwords are kept.
+        for name in ["DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND"] {
+            set(name, host.variable(name).map(str::to_owned));
+        }
+    }
     if host.home.is_none() {
         set("UV_CACHE_DIR", cache.join("uv").to_str().map(str::to_owned));
     }
@@ -268,6 +373,42 @@ mod tests {
         UV_INSECURE_HOST=a.test b.test
         UV_NO_PROGRESS=1
         ");
+    }
+
+    #[test]
+    fn patience_is_what_uvs_variables_say_then_what_pips_say() {
+        let said = |variables: &[(&str, &str)], pip: &[&str]| {
+            let (sender, heard) = std::sync::mpsc::channel();
+            let (timeouts, retries) = patience(&host(variables, pip), &Reporter::to(sender));
+            let warnings: Vec<_> = heard
+                .try_iter()
+                .filter_map(|event| match event {
+                    crate::event::Event::Warning(text) => Some(text),
+                    _ => None,
+                })
+                .collect();
+            format!("{:?} {:?} {} {warnings:?}", timeouts.connect, timeouts.idle, retries.count)
+        };
+        let pip = ["[global]\ntimeout = 7\nretries = 1"];
+        insta::assert_snapshot!(said(&[], &[]), @"20s 45s 4 []");
+        insta::assert_snapshot!(said(&[], &pip), @"7s 7s 1 []");
+        insta::assert_snapshot!(said(&[("PIP_DEFAULT_TIMEOUT", "1.5")], &pip), @"1.5s 1.5s 1 []");
+        let uv = [("UV_HTTP_TIMEOUT", "3"), ("UV_HTTP_CONNECT_TIMEOUT", "2"), ("UV_HTTP_RETRIES", "many")];
+        insta::assert_snapshot!(said(&uv, &pip), @r#"2s 3s 1 ["`UV_HTTP_RETRIES` is `many`, which is no number of retries, and doesn't count"]"#);
+    }
+
+    #[test]
+    fn the_keyring_of_pips_settings_is_uvs_too() {
+        let host = host(
+            &[("PIP_KEYRING_PROVIDER", "subprocess"), ("PIP_TIMEOUT", "1.5"), ("PIP_RETRIES", "2")],
+            &[],
+        );
+        let environment = uv_environment(&host, std::path::Path::new("/c"));
+        let lines: Vec<_> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            lines,
+            ["UV_HTTP_RETRIES=2", "UV_HTTP_TIMEOUT=2", "UV_KEYRING_PROVIDER=subprocess", "UV_NO_PROGRESS=1"]
+        );
     }
 
     #[test]

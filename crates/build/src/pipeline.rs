@@ -60,7 +60,7 @@ fn on_settled_base<T>(
     reporter: &Reporter,
     work: impl Fn(&Foreman<'_>, Grounded) -> Result<T, BuildError>,
 ) -> Result<T, BuildError> {
-    let client = outside::client(&request.host, &request.project).map_err(BuildError::Client)?;
+    let client = outside::client(request, reporter).map_err(BuildError::Client)?;
     let wanted = wanted(request)?;
     // What is wrong with the project is said before anything is fetched; its lock depends on the target.
     let place = locks::place(&read_project(request, "a target that is not known yet")?);
@@ -187,8 +187,9 @@ impl Foreman<'_> {
     /// Says of a locked package that cannot be found what there is instead.
     fn vanished(&self, error: SystemError) -> BuildError {
         match error {
-            SystemError::Fetch { package, source: FetchError::NotFound { .. } }
-                if self.supply.is_locked(&package) =>
+            SystemError::Fetch { package, source }
+                if matches!(source.cause(), FetchError::NotFound { .. })
+                    && self.supply.is_locked(&package) =>
             {
                 let name = package.split(' ').next().unwrap_or_default().to_owned();
                 let offered = self.supply.offered(self.platform(), &name);

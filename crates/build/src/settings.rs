@@ -75,14 +75,21 @@ pub struct Healthcheck {
     pub retries: Option<u32>,
 }
 
+/// Addresses that serve the same: a list, or one text with blanks between them. At least one.
+///
+/// They are no addresses yet: what is none is told when it is known who said it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "TextOrList")]
+pub struct Addresses(pub Vec<String>);
+
 /// Where Debian's packages come from.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct DebianWishes {
-    /// The archive's address.
-    pub mirror: Option<String>,
-    /// The address of the archive of security updates.
-    pub security_mirror: Option<String>,
+    /// The archive's addresses, in the order in which they are asked.
+    pub mirror: Option<Addresses>,
+    /// The addresses of the archive of security updates.
+    pub security_mirror: Option<Addresses>,
     /// A keyring to trust in place of Debian's own.
     pub signed_by: Option<PathBuf>,
 }
@@ -227,6 +234,26 @@ enum TextOrList {
     List(Vec<String>),
 }
 
+impl TryFrom<TextOrList> for Addresses {
+    type Error = String;
+
+    fn try_from(value: TextOrList) -> Result<Self, String> {
+        match value {
+            TextOrList::Text(text) => text.parse(),
+            TextOrList::List(list) if list.is_empty() => Err("an address was expected".to_owned()),
+            TextOrList::List(list) => Ok(Self(list)),
+        }
+    }
+}
+
+impl std::str::FromStr for Addresses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::try_from(TextOrList::List(text.split_whitespace().map(str::to_owned).collect()))
+    }
+}
+
 impl TryFrom<TextOrList> for CommandLine {
     type Error = String;
 
@@ -320,10 +347,10 @@ macro_rules! settings {
             pub $scalar: Option<Said<$type>>,)*
             $(#[doc = concat!("See [`Wishes::", stringify!($merged), "`].")]
             pub $merged: $merged_type,)*
-            /// The archive's address; see [`DebianWishes::mirror`].
-            pub mirror: Option<Said<String>>,
-            /// The address of the archive of security updates; see [`DebianWishes::security_mirror`].
-            pub security_mirror: Option<Said<String>>,
+            /// The archive's addresses; see [`DebianWishes::mirror`].
+            pub mirror: Option<Said<Addresses>>,
+            /// The addresses of the archive of security updates; see [`DebianWishes::security_mirror`].
+            pub security_mirror: Option<Said<Addresses>>,
             /// A keyring in place of Debian's own; see [`DebianWishes::signed_by`].
             pub signed_by: Option<Said<PathBuf>>,
             /// Caches to look into; see [`CacheWishes::also`].
@@ -433,6 +460,16 @@ mod tests {
         assert_eq!(settings.python.unwrap().origin, Origin::Argument("--python"));
         assert_eq!(settings.base.unwrap().origin, Origin::File("minke.toml".into()));
         assert_eq!(settings.env.into_values().collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn mirrors_are_one_or_many_but_not_none() {
+        let mirrors = |text: &str| read(text).map(|wishes| wishes.debian.mirror.unwrap().0);
+        assert_eq!(mirrors("debian.mirror = 'http://a.test'"), Ok(vec!["http://a.test".to_owned()]));
+        let both = Ok(vec!["http://a.test".to_owned(), "http://b.test".to_owned()]);
+        assert_eq!(mirrors("debian.mirror = 'http://a.test  http://b.test'"), both);
+        assert_eq!(mirrors("debian.mirror = ['http://a.test', 'http://b.test']"), both);
+        assert!(mirrors("debian.mirror = ''").is_err() && mirrors("debian.mirror = []").is_err());
     }
 
     #[test]

@@ -5,8 +5,6 @@
 //!
 //! Spec: <https://manpages.debian.org/trixie/apt/sources.list.5.en.html>
 
-use std::collections::BTreeSet;
-
 use minke_cas::{Source, SourceUrl, SourceUrlError};
 
 use crate::name::Suite;
@@ -44,6 +42,15 @@ pub enum SignedBy {
     Key(String),
 }
 
+/// Which of Debian's archives an entry of apt's sources names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serves {
+    /// That of the suites and their updates.
+    Main,
+    /// That of the security updates.
+    Security,
+}
+
 /// The two archives of Debian's that a suite is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mirrors {
@@ -75,14 +82,13 @@ impl Archive {
 }
 
 impl Mirrors {
-    /// Finds Debian's archives among what apt knows, none if it knows no Debian.
-    ///
-    /// An entry is Debian's main archive if its path ends in `debian` and its security archive if it ends in
-    /// `debian-security`; where a path says neither, the suite's name does (`bookworm-security`).
+    /// Returns the first of each of Debian's archives that apt knows, none if it knows no Debian.
     pub fn find(sources: &[AptSource]) -> Option<Self> {
-        let security = sources.iter().find(|source| is_security(source)).map(|source| source.base.clone());
-        let main = sources.iter().find(|source| !is_security(source) && ends_in(source, "debian"));
-        Some(Self { main: main?.base.clone(), security })
+        let first = |serves| {
+            let found = sources.iter().find(|source| source.serves() == Some(serves));
+            found.map(|source| source.base.clone())
+        };
+        Some(Self { main: first(Serves::Main)?, security: first(Serves::Security) })
     }
 
     /// Returns the archives that make up a codename: itself, its updates and its security updates.
@@ -98,13 +104,22 @@ impl Mirrors {
     }
 }
 
-fn is_security(source: &AptSource) -> bool {
-    let by_suite = || source.suites.iter().any(|suite| suite.as_str().ends_with("-security"));
-    ends_in(source, "debian-security") || (!ends_in(source, "debian") && by_suite())
-}
-
-fn ends_in(source: &AptSource, last: &str) -> bool {
-    source.base.with_secrets().path().trim_end_matches('/').rsplit('/').next() == Some(last)
+impl AptSource {
+    /// Tells which of Debian's archives it is, none if it is none of them.
+    ///
+    /// It is the main archive if its path ends in `debian` and the security archive if it ends in
+    /// `debian-security`; where a path says neither, the suite's name does (`bookworm-security`).
+    pub fn serves(&self) -> Option<Serves> {
+        let last = self.base.with_secrets().path().trim_end_matches('/').rsplit('/').next();
+        match last {
+            Some("debian") => Some(Serves::Main),
+            Some("debian-security") => Some(Serves::Security),
+            _ => {
+                let by_suite = self.suites.iter().any(|suite| suite.as_str().ends_with("-security"));
+                by_suite.then_some(Serves::Security)
+            }
+        }
+    }
 }
 
 /// Reads a `.sources` file: stanzas of `Types`, `URIs`, `Suites`, `Components`, `Signed-By`.
@@ -112,7 +127,7 @@ fn ends_in(source: &AptSource, last: &str) -> bool {
 /// An entry that is disabled, for sources only, or not by http(s) or file is skipped, and so is what cannot be
 /// read: apt itself will have complained.
 pub fn parse_deb822(text: &str) -> Vec<AptSource> {
-    stanza::stanzas(text).flat_map(deb822_entry).collect::<BTreeSet<_>>().into_iter().collect()
+    stanza::stanzas(text).flat_map(deb822_entry).collect()
 }
 
 fn deb822_entry(stanza: &str) -> Vec<AptSource> {

@@ -95,10 +95,10 @@ impl Surroundings {
             }),
             ("MINKE_BASE", "a base", |_, value| Some(Wishes { base: Some(value), ..Wishes::default() })),
             ("MINKE_DEBIAN_MIRROR", "an address", |_, value| {
-                Some(debian(DebianWishes { mirror: Some(value), ..DebianWishes::default() }))
+                Some(debian(DebianWishes { mirror: value.parse().ok(), ..DebianWishes::default() }))
             }),
             ("MINKE_DEBIAN_SECURITY_MIRROR", "an address", |_, value| {
-                Some(debian(DebianWishes { security_mirror: Some(value), ..DebianWishes::default() }))
+                Some(debian(DebianWishes { security_mirror: value.parse().ok(), ..DebianWishes::default() }))
             }),
             ("MINKE_DEBIAN_SIGNED_BY", "a file", |around, value| {
                 let signed_by = Some(around.absolute(value.as_ref()));
@@ -196,7 +196,7 @@ pub(crate) mod tests {
         let around = surroundings(&[
             ("MINKE_PYTHON", "3.13"),
             ("MINKE_BASE", "trixie"),
-            ("MINKE_DEBIAN_MIRROR", "http://mirror.test/debian"),
+            ("MINKE_DEBIAN_MIRROR", "http://mirror.test/debian http://other.test/debian"),
             ("MINKE_DEBIAN_SECURITY_MIRROR", "http://mirror.test/security"),
             ("MINKE_DEBIAN_SIGNED_BY", "key.asc"),
             ("MINKE_COMPRESSION", "zstd"),
@@ -213,15 +213,15 @@ pub(crate) mod tests {
         let all = [
             said(format!("{:?}", python.value), &python.origin),
             said(base.value, &base.origin),
-            said(mirror.value, &mirror.origin),
-            said(security.value, &security.origin),
+            said(mirror.value.0.join(" and "), &mirror.origin),
+            said(security.value.0.join(" and "), &security.origin),
             said(key.value.display().to_string(), &key.origin),
             said(format!("{:?}", compression.value), &compression.origin),
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
         Version("3.13") in $MINKE_PYTHON
         trixie in $MINKE_BASE
-        http://mirror.test/debian in $MINKE_DEBIAN_MIRROR
+        http://mirror.test/debian and http://other.test/debian in $MINKE_DEBIAN_MIRROR
         http://mirror.test/security in $MINKE_DEBIAN_SECURITY_MIRROR
         /srv/key.asc in $MINKE_DEBIAN_SIGNED_BY
         Zstd in $MINKE_COMPRESSION

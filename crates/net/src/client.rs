@@ -12,7 +12,8 @@ use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Proxy, ProxyProtocol};
 use url::Url;
 
-use crate::credentials::Keyring;
+use crate::credentials::{AskKeyring, Keyring};
+use crate::mirrors::{Mirror, Mirrors, Notice};
 use crate::names::Names;
 use crate::{Credentials, ProxySettings, Retries, forward, roots};
 
@@ -26,6 +27,12 @@ pub struct ClientOptions {
     pub netrc: Option<String>,
     /// Who we are to a `host` or `host:port`; an address's own user name comes first, `netrc` last.
     pub credentials: BTreeMap<String, Credentials>,
+    /// Whom to ask for a password that nothing else has.
+    pub ask_keyring: Option<AskKeyring>,
+    /// Addresses that serve the same files, in the order in which they are asked.
+    pub mirrors: Vec<Vec<Mirror>>,
+    /// Who hears of a mirror that is left.
+    pub notice: Option<Notice>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How often to try again.
@@ -35,13 +42,16 @@ pub struct ClientOptions {
 }
 
 impl Default for ClientOptions {
-    /// The system's certificates, no proxy, no credentials, default time-outs and retries, `minke/VERSION`.
+    /// The system's certificates, no proxy, no credentials, no mirrors, default time-outs and retries, `minke/VERSION`.
     fn default() -> Self {
         Self {
             ca_bundle: None,
             proxies: ProxySettings::default(),
             netrc: None,
             credentials: BTreeMap::new(),
+            ask_keyring: None,
+            mirrors: Vec::new(),
+            notice: None,
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             user_agent: concat!("minke/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -105,6 +115,7 @@ pub struct Client {
     http: Option<HttpProxy>,
     proxies: ProxySettings,
     pub(crate) keyring: Keyring,
+    pub(crate) mirrors: Mirrors,
     pub(crate) timeouts: Timeouts,
     pub(crate) retries: Retries,
 }
@@ -128,7 +139,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if the certificates or a proxy's address cannot be used.
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
-        let ClientOptions { ca_bundle, proxies, netrc, credentials, timeouts, retries, user_agent } = options;
+        let ClientOptions { ca_bundle, proxies, netrc, credentials, ask_keyring, .. } = options;
+        let ClientOptions { mirrors, notice, timeouts, retries, user_agent, .. } = options;
         let tls = TlsConfig::builder().root_certs(roots::load(ca_bundle.as_deref())?).build();
         let config = |proxy: Option<Proxy>| {
             Agent::config_builder()
@@ -156,7 +168,8 @@ impl Client {
             https: https.map(|proxy| agent(config(Some(proxy)))),
             http: http.map(|proxy| http_proxy(proxy, config)),
             proxies,
-            keyring: Keyring::new(credentials, netrc.as_deref()),
+            keyring: Keyring::new(credentials, netrc.as_deref(), ask_keyring),
+            mirrors: Mirrors::new(mirrors, notice),
             timeouts,
             retries,
         })

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -50,22 +51,58 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Finds the name and password for a `host` or `host:port`, the name being known or not; asked once for each.
+pub type AskKeyring = Box<dyn Fn(&str, Option<&str>) -> Option<(String, String)> + Send + Sync>;
+
+/// A host, with its port where that is said, and the user where one is known.
+type Who = (String, Option<String>);
+
 /// All that is known about who we are, asked by address.
 pub(crate) struct Keyring {
     hosts: BTreeMap<String, Credentials>,
     netrc: Vec<Machine>,
+    ask: Option<AskKeyring>,
+    /// What asking has brought, by host and user.
+    learned: Mutex<BTreeMap<Who, Option<Credentials>>>,
 }
 
 impl Keyring {
-    pub(crate) fn new(hosts: BTreeMap<String, Credentials>, netrc: Option<&str>) -> Self {
-        Self { hosts, netrc: netrc.map(parse_netrc).unwrap_or_default() }
+    pub(crate) fn new(
+        hosts: BTreeMap<String, Credentials>,
+        netrc: Option<&str>,
+        ask: Option<AskKeyring>,
+    ) -> Self {
+        let netrc = netrc.map(parse_netrc).unwrap_or_default();
+        Self { hosts, netrc, ask, learned: Mutex::default() }
+    }
+
+    /// Asks for what a server wants to hear, where we have told it nothing or no password; false if there is
+    /// nothing new to tell.
+    pub(crate) fn can_learn(&self, url: &Url, told: &mut Option<Credentials>) -> bool {
+        let (Some(ask), Some((host, user))) = (&self.ask, lacking(url, told.as_ref())) else { return false };
+        // The lock is held meanwhile: others who want the same wait, so that a user is asked once.
+        let mut learned = self.learned.lock().expect(UNBROKEN);
+        let known = learned.entry((host.clone(), user.clone())).or_insert_with(|| {
+            let (user, password) = ask(&host, user.as_deref())?;
+            Some(Credentials::Basic { user, password })
+        });
+        let Some(known) = known else { return false };
+        *told = Some(known.clone());
+        true
     }
 
     /// Finds what to tell the host of an address.
     ///
     /// What stands in the address comes first (its missing password may come from `netrc`), then what was
-    /// configured for `host:port` or `host`, then `netrc`.
+    /// configured for `host:port` or `host`, then `netrc`, then what asking has brought before.
     pub(crate) fn find(&self, url: &Url) -> Option<Credentials> {
+        let told = self.said(url);
+        let learned = lacking(url, told.as_ref())
+            .and_then(|who| self.learned.lock().expect(UNBROKEN).get(&who).cloned().flatten());
+        learned.or(told)
+    }
+
+    fn said(&self, url: &Url) -> Option<Credentials> {
         let host = url.host_str()?;
         if let Some((user, password)) = Credentials::in_url(url) {
             let known = || self.machine(host, Some(&user)).map(|machine| machine.password.clone());
@@ -85,6 +122,19 @@ impl Keyring {
         let named = self.netrc.iter().find(|machine| machine.name.as_deref() == Some(host) && fits(machine));
         named.or_else(|| self.netrc.iter().find(|machine| machine.name.is_none() && fits(machine)))
     }
+}
+
+const UNBROKEN: &str = "no thread panics with this lock";
+
+/// Returns for which host, and which user if one is known, there is no password in what a server is told.
+fn lacking(url: &Url, told: Option<&Credentials>) -> Option<Who> {
+    let user = match told {
+        None => None,
+        Some(Credentials::Basic { user, password }) if password.is_empty() => Some(user.clone()),
+        Some(_) => return None,
+    };
+    let host = url.host_str()?;
+    Some((url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")), user))
 }
 
 /// One entry of a `netrc`; without a name it is the `default`.
@@ -168,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_netrc_is_read_with_its_quotes_macros_and_default() {
-        let keyring = Keyring::new(BTreeMap::new(), Some(NETRC));
+        let keyring = Keyring::new(BTreeMap::new(), Some(NETRC), None);
         assert!(find(&keyring, "http://host.test/") == basic("me", "two words"));
         assert!(find(&keyring, "http://other.test/") == basic("you", "p#1"));
         assert!(find(&keyring, "http://bad.test/") == basic("anyone", "guest"));
@@ -177,11 +227,34 @@ mod tests {
     #[test]
     fn the_address_comes_first_then_settings_then_netrc() {
         let hosts = BTreeMap::from([("host.test:81".to_owned(), Credentials::Bearer("t".to_owned()))]);
-        let keyring = Keyring::new(hosts, Some(NETRC));
+        let keyring = Keyring::new(hosts, Some(NETRC), None);
         assert!(find(&keyring, "http://a%40b:c%20d@host.test:81/") == basic("a@b", "c d"));
         assert!(find(&keyring, "http://host.test:81/") == Some(Credentials::Bearer("t".to_owned())));
         assert!(find(&keyring, "http://me@host.test/") == basic("me", "two words"));
         assert!(find(&keyring, "http://stranger@host.test/") == basic("stranger", ""));
+    }
+
+    #[test]
+    fn who_is_asked_for_a_password_is_asked_once() {
+        let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let log = std::sync::Arc::clone(&asked);
+        let ask: AskKeyring = Box::new(move |host, user| {
+            log.lock().unwrap().push(format!("{host} {user:?}"));
+            (user == Some("me")).then(|| ("me".to_owned(), "secret".to_owned()))
+        });
+        let keyring = Keyring::new(BTreeMap::new(), None, Some(ask));
+        let learn = |url: &str| {
+            let url = Url::parse(url).unwrap();
+            let mut told = keyring.find(&url);
+            (keyring.can_learn(&url, &mut told), told)
+        };
+        assert!(learn("http://me@host.test:81/a") == (true, basic("me", "secret")));
+        assert!(learn("http://me@host.test:81/b") == (false, basic("me", "secret")));
+        for _ in 0..2 {
+            assert!(learn("http://host.test/") == (false, None));
+        }
+        assert!(learn("http://me:wrong@host.test/") == (false, basic("me", "wrong")));
+        assert_eq!(*asked.lock().unwrap(), ["host.test:81 Some(\"me\")", "host.test None"]);
     }
 
     #[test]

@@ -123,13 +123,19 @@ pub enum FetchError {
         /// How long it is, or how much of it had come when it became too long.
         actual: u64,
     },
-    /// The redirects lead in a circle, or on and on.
-    #[error("{url} is redirected without end ({hops} times so far)")]
+    /// The redirects lead in a circle.
+    #[error("{url} is redirected in a circle")]
     RedirectLoop {
         /// What was asked for first.
         url: Box<SourceUrl>,
-        /// How many redirects were followed.
-        hops: usize,
+    },
+    /// The redirects lead on and on.
+    #[error("{url} is redirected more than {limit} times")]
+    TooManyRedirects {
+        /// What was asked for first.
+        url: Box<SourceUrl>,
+        /// How many redirects are followed.
+        limit: usize,
     },
     /// A redirect leads where we don't go: nowhere, to a file, or from https to http.
     #[error("{url} is redirected to {target}")]
@@ -154,6 +160,14 @@ pub enum FetchError {
         url: Box<SourceUrl>,
         /// What the system said.
         source: io::Error,
+    },
+    /// What was asked for lies below a mirror.
+    #[error("the mirror that {named_by} names cannot be used")]
+    Mirror {
+        /// Who named the mirror.
+        named_by: String,
+        /// What happened.
+        source: Box<FetchError>,
     },
     /// What was fetched cannot be kept.
     #[error("cannot keep what {url} sent")]
@@ -243,10 +257,25 @@ impl FetchError {
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::RedirectLoop { .. }
+            | Self::TooManyRedirects { .. }
             | Self::Redirect { .. }
             | Self::Encoding { .. }
             | Self::File { .. }
             | Self::Store { .. } => false,
+            Self::Mirror { source, .. } => source.is_transient(),
+        }
+    }
+
+    /// Tells whether another server may do better; what this machine cannot do it cannot do for any.
+    pub(crate) fn is_the_servers(&self) -> bool {
+        !matches!(self, Self::Store { .. })
+    }
+
+    /// Returns what happened to the one address that was asked for, without whose address it is.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::Mirror { source, .. } => source.cause(),
+            own => own,
         }
     }
 }

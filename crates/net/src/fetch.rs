@@ -26,15 +26,8 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 const BUFFER_BYTES: usize = 128 * 1024;
 
 impl Client {
-    /// Puts something into the store, unless it is there already.
-    ///
-    /// `meter` advances by each byte once, however often it had to be sent and whoever fetches it; nothing is
-    /// announced on it, and what was in the store doesn't count.
-    ///
-    /// # Errors
-    /// [`FetchError::WrongDigest`] and [`FetchError::WrongSize`] if the server insists on other bytes; all
-    /// other variants as they say, after as many tries as make sense.
-    pub fn fetch(&self, source: &Source, store: &Store, meter: &Meter) -> Result<(), FetchError> {
+    /// Puts something into the store from the very place that is named; see [`Client::fetch`].
+    pub(crate) fn fetch_from(&self, source: &Source, store: &Store, meter: &Meter) -> Result<(), FetchError> {
         let is_here = source
             .size
             .map_or_else(|| store.has(&source.digest), |size| store.has_whole(&source.digest, size));

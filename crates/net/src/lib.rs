@@ -12,6 +12,7 @@ pub mod docker;
 mod error;
 mod fetch;
 mod forward;
+mod mirrors;
 mod names;
 mod pace;
 mod proxy;
@@ -21,8 +22,9 @@ mod roots;
 mod unpinned;
 
 pub use client::{Client, ClientError, ClientOptions, Timeouts};
-pub use credentials::Credentials;
+pub use credentials::{AskKeyring, Credentials};
 pub use error::{CredentialsUse, FetchError, Phase, RefusedTarget};
+pub use mirrors::{Left, Mirror, Notice};
 pub use proxy::ProxySettings;
 pub use retry::Retries;
 pub use unpinned::UnpinnedOptions;

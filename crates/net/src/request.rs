@@ -62,10 +62,8 @@ impl Client {
         let first = url.with_secrets();
         let at_first = self.keyring.find(first);
         let mut seen = BTreeSet::new();
-        let mut at = first.clone();
+        let (mut at, mut credentials) = (first.clone(), at_first.clone());
         loop {
-            let own = at.username().is_empty() && at.password().is_none() && at.origin() == first.origin();
-            let credentials = if own { at_first.clone() } else { self.keyring.find(&at) };
             let answer = self.ask(url, &at, credentials.as_ref(), headers)?;
             match answer.status().as_u16() {
                 200..=299 => {
@@ -77,15 +75,19 @@ impl Client {
                 }
                 301 | 302 | 303 | 307 | 308 => {
                     let next = redirect(url, &at, answer.headers())?;
-                    if !seen.insert(at) || seen.len() > MOST_REDIRECTS {
-                        return Err(FetchError::RedirectLoop {
-                            url: Box::new(url.clone()),
-                            hops: seen.len(),
-                        }
-                        .into());
+                    seen.insert(at);
+                    let limit = MOST_REDIRECTS;
+                    if seen.contains(&next) {
+                        return Err(FetchError::RedirectLoop { url: Box::new(url.clone()) }.into());
+                    } else if seen.len() > limit {
+                        return Err(FetchError::TooManyRedirects { url: Box::new(url.clone()), limit }.into());
                     }
                     at = next;
+                    let own =
+                        at.username().is_empty() && at.password().is_none() && at.origin() == first.origin();
+                    credentials = if own { at_first.clone() } else { self.keyring.find(&at) };
                 }
+                401 | 403 if self.keyring.can_learn(&at, &mut credentials) => {}
                 status => {
                     let wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
                     let error = refusal(url, status, credentials.as_ref());

@@ -6,7 +6,7 @@
 //! Spec: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -21,12 +21,19 @@ pub struct Retries {
     pub first_pause: Duration,
     /// No pause is longer, whatever the server asks for.
     pub longest_pause: Duration,
+    /// So long after something last came no new try is begun.
+    pub longest_in_all: Duration,
 }
 
 impl Default for Retries {
-    /// Four more tries, up to 0.5 s, 1 s, 2 s and 4 s apart; a server may ask for 30 s.
+    /// Four more tries, up to 0.5 s, 1 s, 2 s and 4 s apart; a server may ask for 30 s; three minutes in all.
     fn default() -> Self {
-        Self { count: 4, first_pause: Duration::from_millis(500), longest_pause: Duration::from_secs(30) }
+        Self {
+            count: 4,
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
+            longest_in_all: Duration::from_secs(180),
+        }
     }
 }
 
@@ -34,16 +41,18 @@ impl Default for Retries {
 pub(crate) struct Tries {
     retries: Retries,
     failed: u32,
+    /// When it began, or something last came.
+    since: Instant,
 }
 
 impl Tries {
     pub(crate) fn new(retries: Retries) -> Self {
-        Self { retries, failed: 0 }
+        Self { retries, failed: 0, since: Instant::now() }
     }
 
     /// Forgets the failures so far, because the last try brought something.
     pub(crate) fn progressed(&mut self) {
-        self.failed = 0;
+        (self.failed, self.since) = (0, Instant::now());
     }
 
     /// Waits before the next try; false if there is none.
@@ -55,6 +64,9 @@ impl Tries {
         let doubled = self.retries.first_pause.saturating_mul(1 << self.failed.min(16)).min(longest);
         let pause = asked
             .map_or_else(|| doubled.mul_f64(rand::rng().random_range(0.5..=1.0)), |asked| asked.min(longest));
+        if self.since.elapsed() + pause > self.retries.longest_in_all {
+            return false;
+        }
         self.failed += 1;
         thread::sleep(pause);
         true
@@ -90,9 +102,24 @@ mod tests {
     }
 
     #[test]
+    fn tries_end_when_their_time_is_over() {
+        let none = Duration::ZERO;
+        let retries =
+            Retries { count: 9, first_pause: none, longest_pause: none, longest_in_all: Duration::ZERO };
+        let mut tries = Tries::new(retries);
+        thread::sleep(Duration::from_millis(1));
+        assert!(!tries.wait(None));
+    }
+
+    #[test]
     fn tries_end_unless_something_was_gained() {
         let none = Duration::ZERO;
-        let mut tries = Tries::new(Retries { count: 2, first_pause: none, longest_pause: none });
+        let mut tries = Tries::new(Retries {
+            count: 2,
+            first_pause: none,
+            longest_pause: none,
+            longest_in_all: Duration::from_secs(60),
+        });
         let mut taken = vec![tries.wait(None), tries.wait(Some(Duration::from_secs(9))), tries.wait(None)];
         tries.progressed();
         taken.push(tries.wait(None));

@@ -30,11 +30,12 @@ impl Default for UnpinnedOptions {
 }
 
 impl Client {
-    /// Reads what nobody vouches for into memory.
-    ///
-    /// # Errors
-    /// [`FetchError::TooLarge`] beyond the limit; all but the variants about pins and the store.
-    pub fn get_unpinned(&self, url: &SourceUrl, options: &UnpinnedOptions) -> Result<Vec<u8>, FetchError> {
+    /// Reads from the very place that is named; see [`Client::get_unpinned`].
+    pub(crate) fn unpinned_from(
+        &self,
+        url: &SourceUrl,
+        options: &UnpinnedOptions,
+    ) -> Result<Vec<u8>, FetchError> {
         if url.with_secrets().scheme() == "file" {
             let mut file = open_file(url)?;
             return collect(url, options.limit_bytes, |buffer| read_file(url, &mut file, buffer));

@@ -85,9 +85,14 @@ pub(crate) fn replace(
     let unwritten = || OutputError::io("write", path);
     let fill = |file: &fs::File| {
         let mut out = BufWriter::with_capacity(256 * 1024, file);
-        write(&mut out)?;
+        write(&mut out).map_err(|error| match error {
+            OutputError::Stream(source) => unwritten()(source),
+            other => other,
+        })?;
         out.flush().map_err(unwritten())
     };
+    // What has no name yet is the file that was asked for.
+    let unmade = |error| unwritten()(without_path(error));
     let mut builder = tempfile::Builder::new();
     // The process's umask takes away from it, as it does for any new file.
     builder.prefix(UNFINISHED).permissions(fs::Permissions::from_mode(0o666));
@@ -95,15 +100,24 @@ pub(crate) fn replace(
         Some((file, link)) => {
             fill(&file)?;
             let name = |path: &Path| Ok(linkat(CWD, &link, CWD, path, AtFlags::SYMLINK_FOLLOW)?);
-            builder.make_in(directory, name).map_err(unwritten())?.into_temp_path()
+            builder.make_in(directory, name).map_err(unmade)?.into_temp_path()
         }
         None => {
-            let file = builder.tempfile_in(directory).map_err(unwritten())?;
+            let file = builder.tempfile_in(directory).map_err(unmade)?;
             fill(file.as_file())?;
             file.into_temp_path()
         }
     };
     whole.persist(path).map_err(|error| unwritten()(error.error))
+}
+
+/// Returns what the system said, without the temporary name that `tempfile` adds to it.
+fn without_path(error: io::Error) -> io::Error {
+    let said = error.to_string();
+    match said.split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
+        None => error,
+    }
 }
 
 /// Opens a file without a name, and says through which link it can be given one.

@@ -1,12 +1,17 @@
 //! What to do about causes that many of the foreman's errors share: a server, uv, a signature, a room.
 
-use minke_build::{CredentialsUse, FetchError, ReleaseError, RunError, UvError};
+use std::io::ErrorKind;
+
+use minke_build::{CredentialsUse, FetchError, OutputError, ReleaseError, RunError, UvError};
 
 use super::{Advice, Exit, store};
 
 /// What is wrong with a connection is said by the error; that it may pass is not.
 pub(super) const AGAIN: &str =
     "try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate";
+
+/// Mirrors are brought up to date file by file.
+pub(super) const HALF_UPDATED: &str = "the mirror may be half updated: try again, or choose another";
 
 /// What servers call credentials is theirs; where minke looks for them is ours.
 const PASSWORD: &str =
@@ -33,16 +38,46 @@ pub(super) fn fetch(error: &FetchError, missing: &str) -> Advice {
         | FetchError::Encoding { .. }
         | FetchError::Redirect { .. }
         | FetchError::RedirectLoop { .. }
+        | FetchError::TooManyRedirects { .. }
         | FetchError::TooLarge { .. } => {
             Exit::Network.help("see that the address is right; a proxy or a login page may stand before it")
         }
         FetchError::WrongDigest { .. } | FetchError::WrongSize { .. } => Exit::Network.help(
             "if you trust the new file, lock again; else another mirror or index may have the right one",
         ),
+        FetchError::Mirror { source, .. } => fetch(source, missing),
         FetchError::Address { .. } => Exit::Project.help("correct the address"),
         FetchError::File { .. } => Exit::Project.silent(),
         FetchError::Store { source, .. } => store(source),
     }
+}
+
+/// Advises on an image that cannot be written to where it was wanted.
+pub(super) fn output(error: &OutputError) -> Advice {
+    let source = match error {
+        OutputError::Io { source, .. } | OutputError::Stream(source) => source,
+        OutputError::Store(error) => return store(error),
+        OutputError::Size { .. } => {
+            return Exit::Project.help("remove the cache; what was in it is fetched and built again");
+        }
+        OutputError::Zstd { .. } => return Exit::Usage.help("choose `--compression gzip`"),
+        OutputError::NotALayout { .. } => {
+            return Exit::Project
+                .help("name an empty directory, or one that is a layout; nothing was changed");
+        }
+        OutputError::Index { .. } => {
+            return Exit::Project.help("name another directory; nothing was changed");
+        }
+    };
+    Exit::Project.help(match source.kind() {
+        ErrorKind::NotFound => "make the directory first, or name another place",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "name a place that you may write to",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room there, or name another place; what was built is kept, so that the next build is short"
+        }
+        ErrorKind::IsADirectory | ErrorKind::NotADirectory => "name another place, or remove what is there",
+        _ => "name another place",
+    })
 }
 
 /// Advises on what uv says, which is the only place where an index's errors and the resolver's are told.
@@ -50,11 +85,13 @@ pub(super) fn fetch(error: &FetchError, missing: &str) -> Advice {
 /// uv has one exit status for most of them, so its words decide; words that it no longer says cost the hint,
 /// never the error.
 pub(super) fn uv(error: &UvError) -> Advice {
-    let UvError::Failed { stderr, .. } = error else {
-        return match error {
-            UvError::TimedOut { .. } => Exit::Network.help(AGAIN),
-            _ => Exit::Project.silent(),
-        };
+    let stderr = match error {
+        UvError::Failed { stderr, .. } => stderr,
+        UvError::TimedOut { .. } => return Exit::Network.help(AGAIN),
+        UvError::Start { .. } | UvError::Answer { .. } => {
+            return Exit::Project.help("see that the uv on PATH works, or take it away: minke gets its own");
+        }
+        UvError::Scratch(_) => return Exit::Project.help("see that the disk isn't full"),
     };
     let says = |words: &str| stderr.contains(words);
     if says("401 Unauthorized") || says("403 Forbidden") {
@@ -69,7 +106,10 @@ pub(super) fn uv(error: &UvError) -> Advice {
     } else if says("needs to be updated") {
         Exit::Project.help("bring it up to date with `uv lock`")
     } else {
-        Exit::Project.silent()
+        Exit::Project.help(
+            "correct the requirements; if they are right, see that UV_DEFAULT_INDEX or pip's `index-url` names the \
+             index that has them",
+        )
     }
 }
 

@@ -19,9 +19,9 @@ use minke_build::system::SystemError;
 use minke_build::system_lock::SystemLockError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
-use minke_build::{BuildError, ImageBaseError, LayerError, SupplyError};
+use minke_build::{BuildError, FetchError, ImageBaseError, LayerError, SupplyError};
 
-use super::causes::{self, AGAIN};
+use super::causes::{self, AGAIN, HALF_UPDATED};
 use super::{Advice, Exit, store};
 
 /// Advises on a build or a run.
@@ -241,9 +241,10 @@ fn debian(error: &DebianError) -> Advice {
             source,
             "the mirror has no such suite: choose another with `base`, or correct the mirror's address",
         ),
-        DebianError::FetchIndex { source, .. } => {
-            causes::fetch(source, "the mirror may be half updated: try again, or choose another")
-        }
+        DebianError::FetchIndex { source, .. } => match source.cause() {
+            FetchError::WrongDigest { .. } | FetchError::WrongSize { .. } => Exit::Network.help(HALF_UPDATED),
+            _ => causes::fetch(source, HALF_UPDATED),
+        },
         DebianError::Release { source, .. } => causes::release(source),
         DebianError::NoSuite { .. } => Exit::Project.help(
             "set `security-mirror` in [tool.minke.debian] to the archive of security updates, or run `minke lock`",
@@ -298,9 +299,7 @@ fn vanished(name: &str, offered: Option<&str>) -> Advice {
 fn system(error: &SystemError) -> Advice {
     match error {
         SystemError::Address(error) => debian(error),
-        SystemError::Fetch { source, .. } => {
-            causes::fetch(source, "the mirror may be half updated: try again, or choose another")
-        }
+        SystemError::Fetch { source, .. } => causes::fetch(source, HALF_UPDATED),
         SystemError::Unpack { .. } => {
             Exit::Project.help("minke refuses packages that are not as Debian makes them")
         }
@@ -411,7 +410,7 @@ fn bytecode(error: &BytecodeError) -> Advice {
 
 fn deliver(error: &DeliverError) -> Advice {
     match error {
-        DeliverError::Write { .. } => Exit::Project.silent(),
+        DeliverError::Write { source, .. } => causes::output(source),
         DeliverError::Docker { .. } => Exit::Network
             .help("see that Docker runs and that you may use its socket; DOCKER_HOST names another"),
         DeliverError::DockerHost { .. } => Exit::Usage.help("set it to `unix:///path/to/docker.sock`"),

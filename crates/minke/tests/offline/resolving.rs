@@ -110,6 +110,7 @@ fn what_cannot_be_resolved_is_told_in_uvs_words() {
     stderr: error: cannot lock what the project needs
       because: cannot resolve `requirements.txt` for Python 3.11.2 on x86_64 with glibc 2.36
       because: `uv pip compile` failed (exit status: 1):
+      help: correct the requirements; if they are right, see that UV_DEFAULT_INDEX or pip's `index-url` names the index that has them
     ");
     for (requirements, words) in [
         ("no-such-toy\n", "no-such-toy was not found"),
@@ -172,12 +173,14 @@ fn dependencies_of_a_pyproject_are_resolved_with_extras_and_groups() {
     stderr: error: cannot lock what the project needs
       because: cannot resolve `pyproject.toml` for Python 3.11.2 on x86_64 with glibc 2.36
       because: `uv pip compile` failed (exit status: 2):
+      help: correct the requirements; if they are right, see that UV_DEFAULT_INDEX or pip's `index-url` names the index that has them
     ");
     assert_snapshot!(without_uvs_words(&build(&town, &uv, &["--group", "nothing"])), @r"
     status: 1
     stderr: error: cannot lock what the project needs
       because: cannot resolve `pyproject.toml` for Python 3.11.2 on x86_64 with glibc 2.36
       because: `uv pip compile` failed (exit status: 2):
+      help: correct the requirements; if they are right, see that UV_DEFAULT_INDEX or pip's `index-url` names the index that has them
     ");
 }
 

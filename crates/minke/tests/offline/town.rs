@@ -105,6 +105,11 @@ impl Town {
         }
     }
 
+    /// The directory of what the archive's server has.
+    pub(crate) fn archive_files(&self) -> &Path {
+        &self.shared.archive
+    }
+
     /// The path of something in the town.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -285,9 +285,9 @@ fn redirects_are_followed_but_not_for_ever() {
     });
     fetch(&source(server.url("/3"), b"bytes")).0.unwrap();
     let (circle, ..) = fetch(&source(server.url("/99"), b"bytes"));
-    assert!(matches!(circle, Err(FetchError::RedirectLoop { hops: 2, .. })), "{circle:?}");
+    assert!(matches!(circle, Err(FetchError::RedirectLoop { .. })), "{circle:?}");
     let (long, ..) = fetch(&source(server.url("/50"), b"bytes"));
-    assert!(matches!(long, Err(FetchError::RedirectLoop { hops: 11, .. })), "{long:?}");
+    assert!(matches!(long, Err(FetchError::TooManyRedirects { limit: 10, .. })), "{long:?}");
 }
 
 #[test]

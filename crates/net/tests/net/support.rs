@@ -135,6 +135,7 @@ pub(crate) fn options() -> ClientOptions {
             count: 2,
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_millis(20),
+            ..Retries::default()
         },
         ..ClientOptions::default()
     }

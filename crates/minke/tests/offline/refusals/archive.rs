@@ -40,14 +40,14 @@ fn a_release_that_was_not_signed_by_whom_it_should_be() {
     assert_snapshot!(faulty(ArchiveFault::TamperedRelease), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: no signature can be trusted: the text is not what key 5A0A9D4DCCE0BFEBDB52222658136E22ABD6E00D signed
       help: for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
     ");
     assert_snapshot!(faulty(ArchiveFault::UnsignedRelease), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: this is not a clear-signed message
       because: not enough bytes in buffer: cleartext header
       help: for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
@@ -55,7 +55,7 @@ fn a_release_that_was_not_signed_by_whom_it_should_be() {
     assert_snapshot!(faulty(ArchiveFault::TextBeforeMessage), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: this is not a clear-signed message
       because: must not have leading data for a cleartext message
       help: for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
@@ -63,7 +63,7 @@ fn a_release_that_was_not_signed_by_whom_it_should_be() {
     assert_snapshot!(faulty(ArchiveFault::TextAfterMessage), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: this is not a clear-signed message
       because: not enough bytes in buffer: armor header
       help: for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
@@ -71,7 +71,7 @@ fn a_release_that_was_not_signed_by_whom_it_should_be() {
     assert_snapshot!(town.on(&archive().sign_with(&SigningKey::new(2))), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: no signature can be trusted: key 9251983512C9D573D3CD0A57B82162524566B071 is not in the keyring
       help: for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
     ");
@@ -86,7 +86,7 @@ fn a_release_that_is_out_of_date_or_of_another_suite() {
     assert_snapshot!(town.on(&expired), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: it expired on 2020-01-08
       help: see that this machine's clock is right; else choose another mirror or suite
     ");
@@ -94,7 +94,7 @@ fn a_release_that_is_out_of_date_or_of_another_suite() {
     assert_snapshot!(town.on(&future), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: it is dated 2600-01-01, which is in the future
       help: see that this machine's clock is right; else choose another mirror or suite
     ");
@@ -106,7 +106,7 @@ fn a_release_that_is_out_of_date_or_of_another_suite() {
     assert_snapshot!(Ran { stderr: ran.stderr.replace(&server.url(), "http://mirror.test"), ..ran }.seen(), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://mirror.test/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: it is for sarge, sarge, not for bookworm
       help: choose another mirror
     ");
@@ -145,15 +145,17 @@ fn an_index_of_packages_that_is_not_what_was_signed() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the package index of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://mirror.test/dists/bookworm/main/binary-amd64/by-hash/SHA256/d991105027f7df3209aa78141bf808dd709165c4fcc2eb396a7cebf9913aea0d is a different file than was expected (expected sha256:d991105027f7df3209aa78141bf808dd709165c4fcc2eb396a7cebf9913aea0d, got sha256:091cacd14462fc2fbfef761ce452823614212c2a1a455edbf2cbc3535bbb6429)
-      help: if you trust the new file, lock again; else another mirror or index may have the right one
+      help: the mirror may be half updated: try again, or choose another
     ");
     assert_snapshot!(faulty(ArchiveFault::TruncatedPackages), @r"
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the package index of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://mirror.test/dists/bookworm/main/binary-amd64/by-hash/SHA256/d991105027f7df3209aa78141bf808dd709165c4fcc2eb396a7cebf9913aea0d is a different file than was expected (expected 280 bytes, got 140)
-      help: if you trust the new file, lock again; else another mirror or index may have the right one
+      help: the mirror may be half updated: try again, or choose another
     ");
     assert_snapshot!(town.on(&archive().sign_with(&key())), @r"
     status: 1
@@ -220,6 +222,7 @@ fn a_mirror_that_does_not_answer_as_it_should() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: there is nothing at http://archive.test/debian/dists/bookworm/InRelease
       help: the mirror has no such suite: choose another with `base`, or correct the mirror's address
     ");
@@ -227,6 +230,7 @@ fn a_mirror_that_does_not_answer_as_it_should() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://archive.test/debian/dists/bookworm/InRelease is not open to us (403, no credentials are known for this host)
       help: put the name and password for that host into ~/.netrc, or into the address: `https://NAME:PASSWORD@…`
     ");
@@ -234,20 +238,22 @@ fn a_mirror_that_does_not_answer_as_it_should() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
-      because: http://archive.test/debian/dists/bookworm/InRelease is redirected without end (1 times so far)
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
+      because: http://archive.test/debian/dists/bookworm/InRelease is redirected in a circle
       help: see that the address is right; a proxy or a login page may stand before it
     ");
     assert_snapshot!(refused(Fault::RedirectTo("ftp://mirror.test/".to_owned())), @r"
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://archive.test/debian/dists/bookworm/InRelease is redirected to something that is neither http nor https
       help: see that the address is right; a proxy or a login page may stand before it
     ");
     assert_snapshot!(refused(Fault::Body(b"<html>please log in</html>".to_vec())), @r"
     status: 5
     stderr: error: cannot plan the base image
-      because: cannot trust the release file of bookworm at http://archive.test/debian/dists/bookworm/InRelease
+      because: cannot trust the release file of bookworm at http://archive.test/debian/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names
       because: this is not a clear-signed message
       because: not enough bytes in buffer: cleartext header
       help: for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
@@ -278,6 +284,7 @@ fn a_mirror_that_is_down_is_asked_again_and_then_given_up() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: no connection for http://gone.test/dists/bookworm/InRelease
       because: Connection refused (os error 111)
       help: try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
@@ -296,6 +303,7 @@ fn a_mirror_that_is_down_is_asked_again_and_then_given_up() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://archive.test/debian/dists/bookworm/InRelease answers with status 503
       help: try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     ");
@@ -303,6 +311,7 @@ fn a_mirror_that_is_down_is_asked_again_and_then_given_up() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: no connection for http://archive.test/debian/dists/bookworm/InRelease
       because: Peer disconnected
       help: try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
@@ -311,6 +320,7 @@ fn a_mirror_that_is_down_is_asked_again_and_then_given_up() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://archive.test/debian/dists/bookworm/InRelease does not answer in HTTP
       because: protocol: http parse fail: invalid HTTP version
       help: see that the address is right; a proxy or a login page may stand before it
@@ -319,6 +329,7 @@ fn a_mirror_that_is_down_is_asked_again_and_then_given_up() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of bookworm
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://archive.test/debian/dists/bookworm/InRelease is cut short after 100 bytes
       help: try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     ");

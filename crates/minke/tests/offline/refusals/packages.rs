@@ -65,6 +65,7 @@ fn packages_that_do_not_come_as_they_were_listed() {
     status: 5
     stderr: error: cannot make the base image
       because: cannot fetch the package toy-tool 1
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://archive.test/debian/pool/main/t/toy-tool/toy-tool_1_amd64.deb is a different file than was expected (expected sha256:fc6cae7cce995184b7695ebf8d237b365e421231958a70d797f473fc41be016f, got sha256:12ac43e8e1f508110196f5a6bed77eadf4cd3dd40a3943ad6b3d1306d3cf1df3)
       help: if you trust the new file, lock again; else another mirror or index may have the right one
     ");
@@ -72,6 +73,7 @@ fn packages_that_do_not_come_as_they_were_listed() {
     status: 5
     stderr: error: cannot make the base image
       because: cannot fetch the package toy-tool 1
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: http://archive.test/debian/pool/main/t/toy-tool/toy-tool_1_amd64.deb is a different file than was expected (expected 744 bytes, got 9)
       help: if you trust the new file, lock again; else another mirror or index may have the right one
     ");
@@ -79,6 +81,7 @@ fn packages_that_do_not_come_as_they_were_listed() {
     status: 5
     stderr: error: cannot make the base image
       because: cannot fetch the package toy-tool 1
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: there is nothing at http://archive.test/debian/pool/main/t/toy-tool/toy-tool_1_amd64.deb
       help: the mirror may be half updated: try again, or choose another
     ");

@@ -366,6 +366,7 @@ fn packages_and_suites_that_are_not_there() {
     status: 5
     stderr: error: cannot plan the base image
       because: cannot fetch the release file of sarge
+      because: the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used
       because: there is nothing at http://archive.test/debian/dists/sarge/InRelease
       help: the mirror has no such suite: choose another with `base`, or correct the mirror's address
     ");
