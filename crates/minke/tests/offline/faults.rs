@@ -10,8 +10,8 @@ use minke_testkit::{Fault, Wheel, program, skip};
 
 use crate::town::{Ran, Town};
 
-/// No wait is longer than a second, and there is one more try, so this is more than enough for a build that fails.
-const SOON: Duration = Duration::from_secs(60);
+/// No wait is longer than five seconds, and there is one more try, so this is more than enough for a build that fails.
+const SOON: Duration = Duration::from_secs(120);
 
 fn faults() -> Vec<(&'static str, Fault)> {
     vec![
@@ -35,12 +35,13 @@ impl Town {
     /// Builds `shop` with as little patience as users can set.
     fn builds_impatiently(&self) -> Ran {
         let mut command = self.command(&["build", "--quiet", "shop"]);
-        command.env("UV_HTTP_TIMEOUT", "1").env("UV_HTTP_RETRIES", "1");
+        command.env("UV_HTTP_TIMEOUT", "5").env("UV_HTTP_RETRIES", "1");
         if let Some(uv) = program("uv") {
             command.env("PATH", uv.parent().unwrap()).env("UV_CACHE_DIR", self.path("cache-of-uv"));
             command.env("UV_DEFAULT_INDEX", self.index.url_of("/simple/")).env("NO_PROXY", "*");
         }
-        let (ran, began) = (self.finish(command.spawn().unwrap()), Instant::now());
+        let began = Instant::now();
+        let ran = self.finish(command.spawn().unwrap());
         assert!(began.elapsed() < SOON);
         ran
     }
@@ -142,9 +143,9 @@ fn a_release_file_that_comes_in_a_wrong_way() {
     assert_snapshot!(table(&lines), @r"
     cut short: 5 cannot fetch the release file of bookworm < the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used < http://archive.test/debian/dists/bookworm/InRelease is cut short after … bytes | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     connection closed: … no connection for http://archive.test/debian/dists/bookworm/InRelease < Peer disconnected | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    silence: … http://archive.test/debian/dists/bookworm/InRelease took too long: no answer within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    silence in the body: … http://archive.test/debian/dists/bookworm/InRelease took too long: next to nothing more of the body within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    a slow drip: … http://archive.test/debian/dists/bookworm/InRelease took too long: next to nothing more of the body within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    silence: … http://archive.test/debian/dists/bookworm/InRelease took too long: no answer within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    silence in the body: … http://archive.test/debian/dists/bookworm/InRelease took too long: next to nothing more of the body within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    a slow drip: … http://archive.test/debian/dists/bookworm/InRelease took too long: next to nothing more of the body within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     wrong bytes: 5 cannot trust the release file of bookworm at http://archive.test/debian/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names < this is not a clear-signed message < not enough bytes in buffer: cleartext header | for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
     a shorter file: 5 cannot trust the release file of bookworm at http://archive.test/debian/dists/bookworm/InRelease, which `MINKE_DEBIAN_MIRROR` names < this is not a clear-signed message < not enough bytes in buffer: cleartext header | for an archive of your own, name its keyring with `signed-by` in [tool.minke.debian]; else choose another mirror
     429: … http://archive.test/debian/dists/bookworm/InRelease answers with status 429 | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
@@ -167,9 +168,9 @@ fn an_index_of_packages_that_comes_in_a_wrong_way() {
     assert_snapshot!(table(&lines), @r"
     cut short: 5 cannot fetch the package index of bookworm < the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used < http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… is cut short after … bytes | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     connection closed: … no connection for http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… < Peer disconnected | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    silence: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… took too long: no answer within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    silence in the body: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… took too long: next to nothing more of the body within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    a slow drip: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… took too long: next to nothing more of the body within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    silence: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… took too long: no answer within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    silence in the body: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… took too long: next to nothing more of the body within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    a slow drip: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… took too long: next to nothing more of the body within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     wrong bytes: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… is a different file than was expected (expected sha256:…, got sha256:…) | the mirror may be half updated: try again, or choose another
     a shorter file: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… is a different file than was expected (expected … bytes, got 5) | the mirror may be half updated: try again, or choose another
     429: … http://archive.test/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/… answers with status 429 | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
@@ -191,7 +192,7 @@ fn a_package_that_comes_in_a_wrong_way() {
     let lines: Vec<_> = lines.iter().map(|line| line.replace(version, "VERSION")).collect();
     assert_snapshot!(table(&lines), @r"
     cut short: 5 cannot fetch the package libssl3 VERSION < the mirror that `MINKE_DEBIAN_MIRROR` names cannot be used < http://archive.test/debian/pool/main/l/libssl3/libssl3_VERSION_amd64.deb is cut short after … bytes | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    silence: … http://archive.test/debian/pool/main/l/libssl3/libssl3_VERSION_amd64.deb took too long: no answer within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    silence: … http://archive.test/debian/pool/main/l/libssl3/libssl3_VERSION_amd64.deb took too long: no answer within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     wrong bytes: … http://archive.test/debian/pool/main/l/libssl3/libssl3_VERSION_amd64.deb is a different file than was expected (expected sha256:…, got sha256:…) | if you trust the new file, lock again; else another mirror or index may have the right one
     404: … there is nothing at http://archive.test/debian/pool/main/l/libssl3/libssl3_VERSION_amd64.deb | the mirror may be half updated: try again, or choose another
     ");
@@ -211,9 +212,9 @@ fn a_wheel_that_comes_in_a_wrong_way() {
     assert_snapshot!(table(&lines), @r"
     cut short: 5 cannot fetch toy-1.0-py3-none-any.whl for Python 3.11.2 on x86_64 with glibc 2.36 < http://index.test/files/toy-1.0-py3-none-any.whl is cut short after … bytes | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     connection closed: … no connection for http://index.test/files/toy-1.0-py3-none-any.whl < Peer disconnected | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    silence: … http://index.test/files/toy-1.0-py3-none-any.whl took too long: no answer within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    silence in the body: … http://index.test/files/toy-1.0-py3-none-any.whl took too long: next to nothing more of the body within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
-    a slow drip: … http://index.test/files/toy-1.0-py3-none-any.whl took too long: next to nothing more of the body within 1s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    silence: … http://index.test/files/toy-1.0-py3-none-any.whl took too long: no answer within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    silence in the body: … http://index.test/files/toy-1.0-py3-none-any.whl took too long: next to nothing more of the body within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
+    a slow drip: … http://index.test/files/toy-1.0-py3-none-any.whl took too long: next to nothing more of the body within 5s | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate
     wrong bytes: … http://index.test/files/toy-1.0-py3-none-any.whl is a different file than was expected (expected sha256:…, got sha256:…) | if you trust the new file, lock again; else another mirror or index may have the right one
     a shorter file: … http://index.test/files/toy-1.0-py3-none-any.whl is a different file than was expected (expected … bytes, got 5) | if you trust the new file, lock again; else another mirror or index may have the right one
     429: … http://index.test/files/toy-1.0-py3-none-any.whl answers with status 429 | try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate

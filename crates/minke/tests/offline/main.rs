@@ -16,6 +16,7 @@ mod locking;
 mod mirrors;
 mod outputs;
 mod packages;
+mod places;
 mod plain;
 mod private;
 mod projects;

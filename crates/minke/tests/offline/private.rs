@@ -1,6 +1,7 @@
 //! An index that demands a password gets it, wherever the user keeps it, and nobody else does.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,7 +41,8 @@ fn command(town: &Town, uv: &Path) -> Command {
 fn builds_and_keeps_it_secret(town: &Town, mut command: impl FnMut() -> Command, own: &[&str]) {
     let built = town.finish(command().spawn().unwrap());
     assert_eq!(built.status, 0, "{}", built.stderr);
-    assert_eq!(town.index.requests(&format!("/files/{}", wheel().file_name())), 1);
+    // Once more where only a refusal tells that a password is wanted.
+    assert!((1..=2).contains(&town.index.requests(&format!("/files/{}", wheel().file_name()))));
     // From the lock, with an empty cache but for the base.
     fs::remove_dir_all(town.path("cache-of-uv")).unwrap();
     let again = town.finish(command().spawn().unwrap());
@@ -107,6 +109,38 @@ fn a_password_comes_from_netrc() {
         command
     };
     builds_and_keeps_it_secret(&town, with_file, &["home/.netrc"]);
+}
+
+#[test]
+fn a_password_comes_from_the_keyring_program() {
+    let variables = ["UV_KEYRING_PROVIDER", "PIP_KEYRING_PROVIDER"];
+    // It is asked for the index by its address, else for its host.
+    let services = ["http://$HOST/simple/", "$HOST"];
+    for (variable, service) in variables.into_iter().zip(services) {
+        let Some((town, uv)) = town("toy-secretive\n") else { return };
+        let host = town.index.host();
+        let service = service.replace("$HOST", &host);
+        let script = format!(
+            "#!/bin/sh\necho \"$@\" >> {}\ntest \"$*\" = 'get {service} {USER}' && echo {PASSWORD}\n",
+            town.path("asked").display()
+        );
+        town.write("bin/keyring", script);
+        fs::set_permissions(town.path("bin/keyring"), fs::Permissions::from_mode(0o755)).unwrap();
+        let with_keyring = || {
+            let mut command = command(&town, &uv);
+            let path =
+                format!("{}:{}:/usr/bin:/bin", town.path("bin").display(), uv.parent().unwrap().display());
+            command.env("PATH", path).env(variable, "subprocess");
+            command.env("UV_DEFAULT_INDEX", format!("http://{USER}@{host}/simple/"));
+            command
+        };
+        builds_and_keeps_it_secret(&town, with_keyring, &["bin/keyring"]);
+        assert!(fs::read_to_string(town.path("asked")).unwrap().contains(&service));
+        // Who doesn't want it asked isn't answered by it.
+        fs::remove_file(town.path("shop/pylock.toml")).unwrap();
+        let refused = town.finish(with_keyring().env_remove(variable).spawn().unwrap());
+        assert_eq!(refused.status, 5, "{}", refused.stderr);
+    }
 }
 
 #[test]
