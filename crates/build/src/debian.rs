@@ -162,6 +162,14 @@ pub enum DebianError {
     /// The packages that are needed cannot be had together.
     #[error("cannot choose the base's packages")]
     Closure(#[source] ClosureError),
+    /// A package that was asked for by name is in no archive.
+    #[error("there is no package `{name}`{}", suggestion(nearest))]
+    Unknown {
+        /// What was asked for.
+        name: PackageName,
+        /// The names that differ least, if any are near.
+        nearest: Vec<String>,
+    },
     /// A locked package is of a suite whose archive isn't set.
     #[error("{package} is locked from {suite}, whose archive nothing names")]
     NoSuite {
@@ -318,7 +326,15 @@ impl Debian {
         kept: &Kept<'_>,
     ) -> Result<Vec<Pick>, DebianError> {
         let names: BTreeSet<PackageName> = roots.keys().cloned().collect();
-        let closure = || closure(self.index(client, store)?, &names, options).map_err(DebianError::Closure);
+        let closure = || {
+            let index = self.index(client, store)?;
+            closure(index, &names, options).map_err(|error| match error {
+                ClosureError::UnknownRoot { name } => {
+                    DebianError::Unknown { nearest: nearest(index, name.as_str()), name }
+                }
+                error => DebianError::Closure(error),
+            })
+        };
         if kept.picks.is_empty() {
             let picks = store.memo("closure-2", &self.key(roots, &options.left_out), || {
                 Ok::<_, DebianError>(picks(closure()?, roots))
@@ -445,6 +461,29 @@ impl Opened {
         let reader = std::io::BufReader::new(store.open_blob(&source.digest)?);
         let added = index.add(&self.archive, file.compression, reader);
         added.map(|_count| ()).map_err(|source| DebianError::Index { suite: suite(), source })
+    }
+}
+
+/// How many near names an error lists.
+const LISTED: usize = 3;
+
+/// Returns the packages whose names differ least from one that there isn't.
+fn nearest(index: &PackageIndex, name: &str) -> Vec<String> {
+    let near = index.names().filter_map(|there| {
+        let distance = strsim::damerau_levenshtein(name, there);
+        (distance <= 1 + name.len() / 4).then_some((distance, there))
+    });
+    // An archive may list several versions of one package.
+    let near: BTreeSet<(usize, &str)> = near.collect();
+    near.into_iter().take(LISTED).map(|(_, there)| there.to_owned()).collect()
+}
+
+fn suggestion(nearest: &[String]) -> String {
+    let quoted: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        None => String::new(),
+        Some((only, [])) => format!("; did you mean {only}?"),
+        Some((last, others)) => format!("; did you mean {} or {last}?", others.join(", ")),
     }
 }
 

@@ -375,9 +375,10 @@ impl Foreman<'_> {
         let settings = &self.request.settings;
         let origin = Origin::File("the settings".into());
         let mut wished = Roots::new();
-        for name in &settings.system_packages {
+        let named = settings.system_packages.iter().map(|name| (name, "tool.minke.system-packages"));
+        for (name, why) in named.chain(settings.tools.iter().map(|name| (name, "tool.minke.tools"))) {
             let name = debian::named::<DebName>(name, &origin, "package").map_err(BuildError::Debian)?;
-            wished.entry(name).or_default().insert("tool.minke.system-packages".to_owned());
+            wished.entry(name).or_default().insert(why.to_owned());
         }
         if settings.shell.as_ref().is_some_and(|said| said.value) {
             for name in setup::shell_roots() {

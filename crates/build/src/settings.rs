@@ -162,6 +162,8 @@ pub struct Wishes {
     pub shell: Option<bool>,
     /// Distribution packages to add.
     pub system_packages: Vec<String>,
+    /// Programs to have at hand in a container: the distribution packages that have them.
+    pub tools: Vec<String>,
     /// Files to add: where in the image, from where in the project.
     pub files: BTreeMap<ImagePath, PathBuf>,
     /// Dependency groups to install besides the project's dependencies.
@@ -407,6 +409,7 @@ settings! {
     merged ports: Vec<Port>;
     merged volumes: Vec<ImagePath>;
     merged system_packages: Vec<String>;
+    merged tools: Vec<String>;
     merged files: BTreeMap<ImagePath, PathBuf>;
     merged groups: Vec<String>;
     merged extras: Vec<String>;

@@ -281,13 +281,14 @@ fn from_here(wish: StandaloneWish, around: &Surroundings) -> PythonWish {
 }
 
 fn system_wishes(arguments: SystemArguments) -> Said {
-    let SystemArguments { base, platform, shell, system_package, ignore } = arguments;
+    let SystemArguments { base, platform, shell, system_package, tool, ignore } = arguments;
     let none = Wishes::default;
     vec![
         ("--base", Wishes { base, ..none() }),
         ("--platform", Wishes { platform, ..none() }),
         ("--shell", Wishes { shell: shell.then_some(true), ..none() }),
         ("--system-package", Wishes { system_packages: system_package, ..none() }),
+        ("--tool", Wishes { tools: tool, ..none() }),
         ("--ignore", Wishes { ignore, ..none() }),
     ]
 }

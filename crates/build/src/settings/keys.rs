@@ -39,6 +39,7 @@ const TOP: &[&str] = &[
     "stop-signal",
     "strict",
     "system-packages",
+    "tools",
     "user",
     "volumes",
     "workdir",

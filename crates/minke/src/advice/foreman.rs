@@ -253,8 +253,11 @@ fn debian(error: &DebianError) -> Advice {
             Exit::Project.help("choose another suite with `base`, or another mirror")
         }
         DebianError::Index { .. } => Exit::Network.help("choose another mirror"),
+        DebianError::Unknown { .. } => {
+            Exit::Project.help("correct it in `tools` or `system-packages`; names are those of the suite's packages")
+        }
         DebianError::Closure(_) => {
-            Exit::Project.help("see `system-packages`; the mirror may also be half updated")
+            Exit::Project.help("see `tools` and `system-packages`; the mirror may also be half updated")
         }
         DebianError::Store(error) => store(error),
     }

@@ -127,6 +127,9 @@ pub(crate) struct SystemArguments {
     /// A distribution package to add (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) system_package: Vec<String>,
+    /// A program to have at hand: the name of the distribution package that has it (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tool: Vec<String>,
     /// A pattern to leave out, as in .dockerignore (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub(crate) ignore: Vec<String>,

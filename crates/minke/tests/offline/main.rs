@@ -27,5 +27,6 @@ mod running;
 mod sharing;
 mod standalone;
 mod surroundings;
+mod tools;
 mod town;
 mod upon;

@@ -92,8 +92,8 @@ fn a_package_is_built_and_installed_and_its_sources_stay_out() {
     /app/.venv/lib/python3.11/site-packages/shop/__pycache__/__init__.cpython-311.pyc file 0644
     ");
     assert_eq!(layout.config["config"]["Entrypoint"], serde_json::json!(["shop"]));
-    // Nothing is written into the project.
-    assert_eq!(std::fs::read_dir(town.path("shop")).unwrap().count(), 4);
+    // Nothing but the lock is written into the project.
+    assert_eq!(std::fs::read_dir(town.path("shop")).unwrap().count(), 5);
     assert_eq!(build(&town, &[]).stdout, ran.stdout);
 }
 

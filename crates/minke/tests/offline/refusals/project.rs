@@ -352,9 +352,8 @@ fn packages_and_suites_that_are_not_there() {
     assert_snapshot!(town.refuses(&["--system-package", "no-such-tool"]), @r"
     status: 1
     stderr: error: cannot plan the base image
-      because: cannot choose the base's packages
       because: there is no package `no-such-tool`
-      help: see `system-packages`; the mirror may also be half updated
+      help: correct it in `tools` or `system-packages`; names are those of the suite's packages
     ");
     assert_snapshot!(town.refuses(&["--system-package", "No Such Tool"]), @r"
     status: 1
