@@ -97,7 +97,7 @@ fn other_groups_and_included_files_outgrow_a_lock() {
     status: 1
     stderr: error: cannot lock what the project needs
       because: `pylock.toml` was not made from this `pyproject.toml`, and `--locked` forbids to change it
-      help: build once without `--locked`, and keep `pylock.toml`
+      help: run `minke lock` once, and commit what it writes with the project
     ");
     insta::assert_snapshot!(shops.built(&["shop", "--extra", "more"]), @r"
     note: wheels: toy-one 1, toy-two 1

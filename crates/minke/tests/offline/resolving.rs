@@ -83,7 +83,7 @@ fn requirements_are_resolved_once_and_kept() {
     status: 1
     stderr: error: cannot lock what the project needs
       because: `pylock.toml` was not made from this `requirements.txt`, and `--locked` forbids to change it
-      help: build once without `--locked`, and keep `pylock.toml`
+      help: run `minke lock` once, and commit what it writes with the project
     ");
     assert_eq!(fs::read_to_string(town.path("shop/pylock.toml")).unwrap(), lock);
     let ran = build(&town, &uv, &["-o", "oci:layout"]);
