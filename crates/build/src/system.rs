@@ -75,7 +75,8 @@ pub fn unpack_all(
 ) -> Result<Vec<Package>, SystemError> {
     let store = fetcher.store;
     // Where they lie is asked only for what isn't here: a full cache needs no archive.
-    let (here, missing): (Vec<&Pick>, Vec<&Pick>) = picks.iter().partition(|pick| store.has(&pick.digest));
+    let (here, missing): (Vec<&Pick>, Vec<&Pick>) =
+        picks.iter().partition(|pick| store.has_whole(&pick.digest, pick.size));
     let sources = supply.sources(&missing).map_err(|source| SystemError::Address(Box::new(source)))?;
     let here = here.into_iter().map(|pick| Errand { source: None, subject: pick.clone() });
     let errand = |(pick, source): (&Pick, Source)| Errand { source: Some(source), subject: pick.clone() };

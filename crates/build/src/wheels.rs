@@ -183,21 +183,15 @@ pub fn local(
     provenance: Provenance,
 ) -> Result<Wheel, WheelsError> {
     let read = |source| WheelsError::Read { path: path.to_owned(), source };
-    let bytes = fs::read(path).map_err(read)?;
-    let digest = Digest::of(&bytes);
+    let (digest, size) = store.put_file(path).map_err(|error| match error {
+        StoreError::Input(source) => read(source),
+        error => WheelsError::Store(error),
+    })?;
     if let Some(expected) = expected.filter(|expected| *expected != digest) {
-        let source = StoreError::Mismatch { expected, actual: digest, size: bytes.len() as u64 };
+        let source = StoreError::Mismatch { expected, actual: digest, size };
         return Err(WheelsError::Changed { path: path.to_owned(), source });
     }
-    store.put(&bytes)?;
-    Ok(Wheel {
-        name: wheel_name(path)?,
-        digest,
-        size: bytes.len() as u64,
-        source: None,
-        provenance,
-        part: Belongs::Others,
-    })
+    Ok(Wheel { name: wheel_name(path)?, digest, size, source: None, provenance, part: Belongs::Others })
 }
 
 /// Returns a distribution as it is locked; none for one that isn't a wheel yet.
@@ -293,7 +287,7 @@ pub fn install_all(
     let errands = wheels
         .iter()
         .map(|wheel| Errand {
-            source: wheel.source.clone().filter(|source| !store.has(&source.digest)),
+            source: wheel.source.clone().filter(|source| !store.has_source(source)),
             subject: wheel,
         })
         .collect();

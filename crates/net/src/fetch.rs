@@ -28,15 +28,12 @@ const BUFFER_BYTES: usize = 128 * 1024;
 impl Client {
     /// Puts something into the store from the very place that is named; see [`Client::fetch`].
     pub(crate) fn fetch_from(&self, source: &Source, store: &Store, meter: &Meter) -> Result<(), FetchError> {
-        let is_here = source
-            .size
-            .map_or_else(|| store.has(&source.digest), |size| store.has_whole(&source.digest, size));
-        if is_here {
+        if store.has_source(source) {
             return Ok(());
         }
         let mut metered = Metered { meter, seen: 0 };
         let what = format!("another minke, which is fetching {}", source.url);
-        let claim = store.claim(&source.digest, &what, |size| metered.reach(size));
+        let claim = store.claim(source, &what, |size| metered.reach(size));
         let partial = match claim.map_err(kept(&source.url))? {
             Claim::There => {
                 metered.reach(source.size.unwrap_or(0));

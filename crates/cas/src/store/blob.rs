@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Store, StoreError, shard};
-use crate::{Digest, Hasher};
+use crate::{Digest, Hasher, Source};
 
 impl Store {
     /// Returns where a blob lies or would lie: for a process that reads it by name.
@@ -24,6 +24,12 @@ impl Store {
         self.blob_size(digest) == Some(size)
     }
 
+    /// Tells whether what is to be fetched is there, as long as it should be where that is known.
+    pub fn has_source(&self, source: &Source) -> bool {
+        let size = self.blob_size(&source.digest);
+        size.is_some_and(|size| source.size.is_none_or(|expected| size == expected))
+    }
+
     /// Returns the length of a blob that is there.
     pub(super) fn blob_size(&self, digest: &Digest) -> Option<u64> {
         let (_, metadata) = self.find(&blob_place(digest))?;
@@ -36,7 +42,7 @@ impl Store {
     /// [`StoreError::Io`].
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
-        if !self.has(&digest) {
+        if !self.has_whole(&digest, bytes.len() as u64) {
             let mut blob = self.blob_writer()?;
             blob.write_all(bytes).map_err(StoreError::io("write", self.blob_path(&digest)))?;
             blob.finish()?;
@@ -69,7 +75,7 @@ impl Store {
             Ok(())
         })?;
         let digest = hasher.finish();
-        if self.has(&digest) {
+        if self.has_whole(&digest, size) {
             return Ok((digest, size));
         }
         file.rewind().map_err(StoreError::Input)?;

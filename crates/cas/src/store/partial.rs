@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::blob::blob_place;
 use super::{Store, StoreError, locks};
-use crate::{Digest, Hasher};
+use crate::{Digest, Hasher, Source};
 
 /// What nobody has gone on with for so long is swept away.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -49,15 +49,16 @@ impl Store {
     /// [`StoreError::ReadOnly`]; [`StoreError::Io`].
     pub fn claim(
         &self,
-        digest: &Digest,
+        source: &Source,
         what: &str,
         mut progress: impl FnMut(u64),
     ) -> Result<Claim, StoreError> {
         self.writable()?;
+        let digest = &source.digest;
         let path = self.inner.root.join("partial").join(digest.hex());
         let mut open = None;
         locks::wait(&self.inner.listener, what, || {
-            if self.has(digest) {
+            if self.has_source(source) {
                 return Ok(Some(Claim::There));
             }
             let file = match open.take() {
@@ -70,7 +71,7 @@ impl Store {
                 return Ok(None);
             }
             // Who had it before may have put it in its place, or dropped it.
-            if !locks::is_at(&file, &path) || self.has(digest) {
+            if !locks::is_at(&file, &path) || self.has_source(source) {
                 return Ok(None);
             }
             Partial::resume(self, digest, &path, file).map(|partial| Some(Claim::Ours(partial)))

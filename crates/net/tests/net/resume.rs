@@ -107,6 +107,18 @@ fn what_was_whole_when_its_process_died_is_not_asked_for() {
 }
 
 #[test]
+fn a_blob_that_was_cut_short_is_fetched_again() {
+    let body = content(1000);
+    let server = Server::saying(answer("200 OK", "", &body));
+    let source = source(server.url("/"), &body);
+    let (_directory, store) = store();
+    store.put(&body).unwrap();
+    std::fs::write(store.blob_path(&source.digest), &body[..500]).unwrap();
+    fetch_with(&client(), &source, &store).0.unwrap();
+    assert_eq!(store.read_blob(&source.digest).unwrap(), body);
+}
+
+#[test]
 fn one_fetches_while_the_others_wait() {
     let body = content(100_000);
     let whole = answer("200 OK", "", &body);

@@ -151,7 +151,8 @@ fn a_wait_of_more_than_a_second_is_told() {
 fn a_download_is_gone_on_with_where_it_was_left() {
     let (directory, first) = store();
     let digest = Digest::of(b"all of it");
-    let ours = |store: &Store| match store.claim(&digest, "a download", |_| {}).unwrap() {
+    let source = crate::Source { url: "http://host.test/a".parse().unwrap(), digest, size: Some(9) };
+    let ours = |store: &Store| match store.claim(&source, "a download", |_| {}).unwrap() {
         Claim::Ours(partial) => partial,
         Claim::There => panic!("nobody has fetched it"),
     };
@@ -166,7 +167,7 @@ fn a_download_is_gone_on_with_where_it_was_left() {
     partial.write_all(b"wrong").unwrap();
     assert!(matches!(partial.finish(), Err(StoreError::Mismatch { size: 9, .. })));
     assert_eq!(partial.have(), 0);
-    let waits = std::thread::spawn(move || match first.claim(&digest, "a download", |_| {}).unwrap() {
+    let waits = std::thread::spawn(move || match first.claim(&source, "a download", |_| {}).unwrap() {
         Claim::Ours(_) => panic!("somebody else has fetched it"),
         Claim::There => first.read_blob(&digest).unwrap(),
     });
