@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minke_cas::{Digest, Entry, Epoch, ImagePath, Meter, Store, StoreError, Tree, TreeError};
-use minke_exec::{Backend, Seal, Uv, WheelBuild};
+use minke_exec::{Backend, Seal, WheelBuild};
 use minke_net::Client;
 use minke_python::{
     Provenance, Pyproject, PyprojectError, Request, Target, Venv, WheelFileName, WheelFileNameError,
@@ -26,7 +26,7 @@ use crate::project::sources::{Sources, SourcesTreeError};
 use crate::project::{self, Freshness, Previous, Project, ProjectError, Requirements, Source, Unresolved};
 use crate::supply::{Supply, SupplyError};
 use crate::system_lock::{BuildKey, LockedWheel};
-use crate::uv::FindUvError;
+use crate::uv::{FindUvError, Resolver};
 use crate::wheels::{self, Belongs, Wheel, WheelsError};
 
 /// What building the user's directories takes.
@@ -37,8 +37,10 @@ pub struct Workshop<'build> {
     pub client: &'build Client,
     /// Who hears what happens.
     pub reporter: &'build Reporter,
-    /// A base whose Python runs here, what that is, and where it lies.
-    pub bench: (&'build Tree, &'build Target, &'build ImagePath),
+    /// What Python runs here, and where that lies in the resolver's root.
+    pub bench: (&'build Target, &'build ImagePath),
+    /// What decides all of that root.
+    pub root: Digest,
     /// What is built for.
     pub target: &'build Target,
     /// The project.
@@ -199,12 +201,12 @@ impl Workshop<'_> {
     pub fn build_all(
         &self,
         directories: &[PathBuf],
-        (uv, python): (impl Fn() -> Result<Uv, BackendError>, &Path),
+        resolver: impl Fn() -> Result<Resolver, BackendError>,
         meter: &Meter,
     ) -> Result<Vec<Wheel>, BackendError> {
         meter.expect(directories.len() as u64);
         let build = |directory: &PathBuf| {
-            let wheel = self.build(directory, (&uv, python));
+            let wheel = self.build(directory, &resolver);
             meter.advance(1);
             wheel
         };
@@ -218,7 +220,7 @@ impl Workshop<'_> {
     /// As [`Workshop::build_all`].
     pub fn own_wheel(
         &self,
-        (uv, python): (impl Fn() -> Result<Uv, BackendError>, &Path),
+        resolver: impl Fn() -> Result<Resolver, BackendError>,
         into: &Path,
     ) -> Result<Option<PathBuf>, BackendError> {
         let is_locked = |lock: &Previous| lock.state == Freshness::Current;
@@ -228,7 +230,7 @@ impl Workshop<'_> {
             _ => return Ok(None),
         }
         let directory = &self.project.root;
-        let wheel = self.build(directory, (&uv, python))?;
+        let wheel = self.build(directory, &resolver)?;
         let place = into.join(wheel.name.to_string());
         let failed = |source| BackendError::Write { path: place.clone(), source };
         let mut from = self.store.open_blob(&wheel.digest)?;
@@ -240,7 +242,7 @@ impl Workshop<'_> {
     fn build(
         &self,
         directory: &Path,
-        (uv, python): (&impl Fn() -> Result<Uv, BackendError>, &Path),
+        resolver: &impl Fn() -> Result<Resolver, BackendError>,
     ) -> Result<Wheel, BackendError> {
         let root = self.project.lock_root.join(directory);
         let failed = |source| BackendError::Sources { directory: directory.to_owned(), source };
@@ -249,10 +251,9 @@ impl Workshop<'_> {
         let scanned = scanned.with_texts(project::texts_without_secrets(&root));
         let sources = scanned.tree(self.store, &ImagePath::root()).map_err(failed)?;
         let system = self.system(directory, &root)?;
-        let (base, ..) = self.bench;
         let key = |pinned| Key {
             sources: sources.digest(),
-            base: base.digest(),
+            base: self.root,
             requires: &system.requires,
             pinned,
             backend: &system.backend,
@@ -262,8 +263,7 @@ impl Workshop<'_> {
         let built = match self.store.recall::<_, BuiltWheel>(KIND, &key(pinned())) {
             Some(built) => built,
             None => {
-                let uv = uv()?;
-                let built = self.run_backend(directory, (&system, sources.clone()), (&uv, python))?;
+                let built = self.run_backend(directory, (&system, sources.clone()), &resolver()?)?;
                 // Pinned by now, if they weren't: the next build finds this one.
                 self.store.remember(KIND, &key(pinned()), &built)?;
                 built
@@ -312,10 +312,10 @@ impl Workshop<'_> {
         &self,
         directory: &Path,
         (system, sources): (&System, Tree),
-        (uv, python): (&Uv, &Path),
+        resolver: &Resolver,
     ) -> Result<BuiltWheel, BackendError> {
         let failed = |source| BackendError::Build { directory: directory.to_owned(), source };
-        let (base, _, interpreter) = self.bench;
+        let (_, interpreter) = self.bench;
         let seal = match minke_exec::sealing_available() {
             Ok(()) => Seal::Sealed,
             Err(unavailable) => {
@@ -326,10 +326,10 @@ impl Workshop<'_> {
                 Seal::Unsealed
             }
         };
-        let requirements = self.requirements(directory, &system.requires, (uv, python))?;
+        let requirements = self.requirements(directory, &system.requires, resolver)?;
         let mut asked = vec![system.requires.clone()];
         let mut build = WheelBuild {
-            base,
+            base: &resolver.root,
             python: interpreter,
             source: &sources,
             requirements: &requirements,
@@ -341,7 +341,7 @@ impl Workshop<'_> {
         let all_requirements;
         if !more.is_empty() {
             let all: Vec<String> = system.requires.iter().cloned().chain(more).collect();
-            all_requirements = self.requirements(directory, &all, (uv, python))?;
+            all_requirements = self.requirements(directory, &all, resolver)?;
             build.requirements = &all_requirements;
             asked.push(all);
         }
@@ -355,7 +355,7 @@ impl Workshop<'_> {
         &self,
         directory: &Path,
         lines: &[String],
-        (uv, python): (&Uv, &Path),
+        resolver: &Resolver,
     ) -> Result<Vec<Wheel>, BackendError> {
         let unresolved =
             |source| BackendError::Resolve { directory: directory.to_owned(), source: Box::new(source) };
@@ -366,19 +366,19 @@ impl Workshop<'_> {
             let wheels = locked.iter().map(|wheel| wheels::locked(self.store, wheel, root));
             return wheels.collect::<Result<_, _>>().map_err(failed);
         }
-        let (_, target, _) = self.bench;
-        let context = (self.project, target, python);
-        let found = lock::resolve_lines(uv, lines.to_vec(), context).map_err(unresolved)?;
+        let (target, _) = self.bench;
+        let context = (self.project, target);
+        let found = lock::resolve_lines(resolver, lines.to_vec(), context).map_err(unresolved)?;
         if let Some(wheels) = found.iter().map(wheels::lockable).collect::<Option<Vec<_>>>() {
             self.supply.keep_build(key, wheels).map_err(BackendError::Supply)?;
-            uv.version().into_iter().for_each(|version| self.supply.note_uv(version));
+            resolver.uv.version().into_iter().for_each(|version| self.supply.note_uv(version));
         }
         let needs = wheels::sort(self.store, found, target, (root, &[])).map_err(failed)?;
         Ok(needs.wheels)
     }
 
     fn build_key(&self, lines: &[String]) -> BuildKey {
-        BuildKey { requires: lines.to_vec(), target: self.bench.1.to_string() }
+        BuildKey { requires: lines.to_vec(), target: self.bench.0.to_string() }
     }
 
     /// Installs what a backend needs into a tree that has nothing else.
@@ -386,14 +386,14 @@ impl Workshop<'_> {
         &self,
         directory: &Path,
         lines: &[String],
-        (uv, python): (&Uv, &Path),
+        resolver: &Resolver,
     ) -> Result<Tree, BackendError> {
         if lines.is_empty() {
             return Ok(Tree::new());
         }
-        let (_, target, interpreter) = self.bench;
+        let (target, interpreter) = self.bench;
         let venv = venv(target, interpreter);
-        let wheels = self.pinned(directory, lines, (uv, python))?;
+        let wheels = self.pinned(directory, lines, resolver)?;
         let failed =
             |source| BackendError::Requirements { directory: directory.to_owned(), source: Box::new(source) };
         let meter = Meter::default();

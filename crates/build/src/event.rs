@@ -1,11 +1,11 @@
 //! What the foreman says is happening, as data; who shows it, and how, is not decided here.
 
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use minke_cas::Meter;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A hop of the pipeline (DESIGN.md, "From `minke build` to an image").
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -68,25 +68,63 @@ pub enum Event {
     Warning(String),
 }
 
+const UNPOISONED: &str = "no thread panics with this lock";
+
 /// Where events go; cloning gives another handle.
 #[derive(Clone)]
 pub struct Reporter {
     sender: Option<Sender<Event>>,
+    heard: Arc<Mutex<Option<Vec<Said>>>>,
+}
+
+/// What was said to the user: a part of a result that is remembered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Said {
+    /// As [`Event::Note`].
+    Note(String),
+    /// As [`Event::Warning`].
+    Warning(String),
 }
 
 impl Reporter {
     /// Sends every event to a channel; a receiver that is gone is no error.
     pub fn to(sender: Sender<Event>) -> Self {
-        Self { sender: Some(sender) }
+        Self { sender: Some(sender), heard: Arc::default() }
     }
 
     /// Tells nobody.
     pub fn silent() -> Self {
-        Self { sender: None }
+        Self { sender: None, heard: Arc::default() }
+    }
+
+    /// Runs some work and returns what it said to the user beside its result.
+    pub fn overhear<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<Said>) {
+        *self.heard.lock().expect(UNPOISONED) = Some(Vec::new());
+        let result = work();
+        (result, self.heard.lock().expect(UNPOISONED).take().unwrap_or_default())
+    }
+
+    /// Says again what was said when a remembered result was made.
+    pub fn repeat(&self, said: &[Said]) {
+        for said in said {
+            match said {
+                Said::Note(text) => self.note(text),
+                Said::Warning(text) => self.warn(text),
+            }
+        }
     }
 
     /// Says what is happening.
     pub fn say(&self, event: Event) {
+        let said = match &event {
+            Event::Note(text) => Some(Said::Note(text.clone())),
+            Event::Warning(text) => Some(Said::Warning(text.clone())),
+            Event::Started { .. } | Event::Finished { .. } => None,
+        };
+        if let (Some(said), Some(heard)) = (said, self.heard.lock().expect(UNPOISONED).as_mut()) {
+            heard.push(said);
+        }
         if let Some(sender) = &self.sender {
             // The one who showed events may have gone first; the work goes on.
             let _ = sender.send(event);

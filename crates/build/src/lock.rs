@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use minke_cas::{Digest, Store, StoreError};
 use minke_exec::{
-    Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc as UvLibc, Machine, Uv, UvError,
+    Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc as UvLibc, Machine, UvError,
 };
 use minke_python::{
     Arch, Distribution, Groups as LockGroups, Libc, Lock, LockError, NameError, SelectError, Selection,
     Target, WheelFileName,
 };
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::event::Reporter;
@@ -19,7 +21,7 @@ use crate::project::{
 use crate::pylock::{Pylock, PylockError};
 use crate::request::{LockPolicy, Upgrade};
 use crate::settings::Settings;
-use crate::uv::FindUvError;
+use crate::uv::{FindUvError, Resolver};
 
 /// What the project needs cannot be pinned.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,9 @@ pub enum LockStepError {
     /// What the lock was made from cannot be read.
     #[error("cannot read what the lock is made from")]
     Read(#[source] ProjectError),
+    /// The cache failed.
+    #[error("cannot keep what uv answered")]
+    Remember(#[source] StoreError),
     /// The lock cannot be kept.
     #[error("cannot keep the lock")]
     Keep(#[source] ProjectError),
@@ -76,12 +81,12 @@ pub enum LockStepError {
 
 /// What resolving takes besides the project.
 pub struct Means<'build, F> {
-    /// Finds uv, which is needed only where there is no lock.
-    pub uv: F,
-    /// Any interpreter, for uv.
-    pub python: &'build Path,
+    /// Finds what resolves, which is needed only where there is no lock.
+    pub resolver: F,
     /// The project's own wheel, where only that tells what is needed.
     pub own_wheel: Option<&'build Path>,
+    /// Where what uv read from its own lock is remembered.
+    pub store: &'build Store,
     /// Hears the version of the uv that has resolved.
     pub note_uv: &'build dyn Fn(String),
 }
@@ -101,7 +106,7 @@ pub struct Policy<'build> {
 ///
 /// # Errors
 /// [`LockStepError`].
-pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
+pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
     project: &Project,
     (settings, policy): (&Settings, Policy<'_>),
     target: &Target,
@@ -116,18 +121,7 @@ pub fn distributions<F: FnOnce() -> Result<Uv, FindUvError>>(
     let (file, text, selection) = match &project.requirements {
         Requirements::Nothing => return Ok(Vec::new()),
         Requirements::Pylock(text) => ("pylock.toml", text.clone(), chosen(settings)?),
-        Requirements::UvLock => {
-            let uv = (means.uv)().map_err(LockStepError::Uv)?;
-            let request = ExportRequest {
-                project: project.lock_root.clone(),
-                python: means.python.to_owned(),
-                extras: extras(settings),
-                groups: groups(settings),
-                package: project.member.clone(),
-            };
-            let answer = uv.export(&request).map_err(LockStepError::Export)?;
-            ("uv.lock", answer.pylock, Selection::default())
-        }
+        Requirements::UvLock => ("uv.lock", exported(project, settings, means)?, Selection::default()),
         Requirements::Resolve(Unresolved {
             previous: Some(Previous { text, state: Freshness::Current }),
             ..
@@ -176,8 +170,54 @@ pub fn locked_versions(project: &Project) -> Option<BTreeMap<String, String>> {
     Some(packages.filter_map(version).collect())
 }
 
+/// What uv's answer depends on: its lock, and what that is checked against.
+#[derive(Serialize)]
+struct ExportKey<'key> {
+    texts: Vec<(String, Option<Digest>)>,
+    extras: &'key [String],
+    groups: &'key [String],
+    member: Option<&'key str>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Exported {
+    pylock: String,
+}
+
+/// Returns what uv reads from `uv.lock`, which it is asked once for.
+fn exported<F: FnOnce() -> Result<Resolver, FindUvError>>(
+    project: &Project,
+    settings: &Settings,
+    means: Means<'_, F>,
+) -> Result<String, LockStepError> {
+    let key = ExportKey {
+        texts: project::uv_lock_texts(&project.lock_root).map_err(LockStepError::Read)?,
+        extras: &settings.extras,
+        groups: &settings.groups,
+        member: project.member.as_deref(),
+    };
+    if let Some(Exported { pylock }) = means.store.recall("uv-export-1", &key) {
+        return Ok(pylock);
+    }
+    let Resolver { uv, python, root: _ } = (means.resolver)().map_err(LockStepError::Uv)?;
+    let request = ExportRequest {
+        project: project.lock_root.clone(),
+        python,
+        extras: extras(settings),
+        groups: groups(settings),
+        package: project.member.clone(),
+    };
+    let answer = uv.export(&request).map_err(LockStepError::Export)?;
+    // An address may have a password, which belongs into no cache.
+    if !crate::secrets::are_in(&answer.pylock) {
+        let exported = Exported { pylock: answer.pylock.clone() };
+        means.store.remember("uv-export-1", &key, &exported).map_err(LockStepError::Remember)?;
+    }
+    Ok(answer.pylock)
+}
+
 /// Resolves what no lock pins, and returns the text of the lock to keep.
-fn resolve<F: FnOnce() -> Result<Uv, FindUvError>>(
+fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
     project: &Project,
     unresolved: &Unresolved,
     (settings, policy): (&Settings, Policy<'_>),
@@ -190,8 +230,8 @@ fn resolve<F: FnOnce() -> Result<Uv, FindUvError>>(
         (LockPolicy::Locked, Some(_)) => return Err(LockStepError::Outgrown { file: file() }),
         (LockPolicy::Update | LockPolicy::Show, _) => {}
     }
-    let uv = (means.uv)().map_err(LockStepError::Uv)?;
-    let mut request = request(project, settings, target, means.python);
+    let Resolver { uv, python, root: _ } = (means.resolver)().map_err(LockStepError::Uv)?;
+    let mut request = request(project, settings, target, &python);
     let previous = unresolved.previous.as_ref().filter(|_| *policy.upgrade != Upgrade::All);
     request.preferences = previous.map(|previous| previous.text.clone());
     if let Upgrade::Names(names) = policy.upgrade {
@@ -260,9 +300,9 @@ fn as_requirement(wheel: &Path, extras: &[String]) -> String {
 /// # Errors
 /// [`LockStepError::Resolve`]; those of reading what uv answers.
 pub fn resolve_lines(
-    uv: &Uv,
+    Resolver { uv, python, root: _ }: &Resolver,
     lines: Vec<String>,
-    (project, target, python): (&Project, &Target, &Path),
+    (project, target): (&Project, &Target),
 ) -> Result<Vec<Distribution>, LockStepError> {
     let mut request = request(project, &Settings::default(), target, python);
     request.inputs = Inputs::Lines(lines);

@@ -84,7 +84,8 @@ pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
     Ok(facted)
 }
 
-fn may_be_elf(path: &ImagePath, file: &File) -> bool {
+/// Tells whether a file is looked at for what it needs of the system.
+pub fn may_be_elf(path: &ImagePath, file: &File) -> bool {
     let name = path.name().unwrap_or_default();
     file.size >= 64 && (name.contains(".so") || file.mode.is_executable())
 }

@@ -137,6 +137,19 @@ pub struct Settled {
     pub overruled: Vec<Overruled>,
 }
 
+impl Settled {
+    /// Tells whether the project's own files lie where nobody else wants one.
+    pub fn is_apart(&self) -> bool {
+        let is_own = |owner: &Owner| matches!(owner, Owner::Project { .. });
+        let is_shared = |owners: &Vec<usize>| {
+            let own = owners.iter().filter(|&&index| is_own(&self.ledger.names[index])).count();
+            own > 0 && own < owners.len()
+        };
+        let overrules = |overruled: &Overruled| is_own(&overruled.loser) || is_own(&overruled.winner);
+        !self.ledger.owners.values().any(is_shared) && !self.overruled.iter().any(overrules)
+    }
+}
+
 impl Ledger {
     /// Returns who brought a path, the one whose file it is first.
     pub fn owners(&self, path: &ImagePath) -> impl Iterator<Item = &Owner> {

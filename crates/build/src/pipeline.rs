@@ -1,8 +1,10 @@
 //! From a project directory to an image, hop by hop.
 
 pub(crate) mod base;
+mod ground;
 mod locks;
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,25 +15,26 @@ use minke_distro::{PackageName as DebName, setup};
 use minke_elf::Unmet;
 use minke_net::{Client, FetchError};
 use minke_oci::{Compression, Destination, Image, Reference};
-use minke_python::{Target, Venv};
+use minke_python::{Installed, Target, Venv};
 
 use self::base::Base;
+use self::ground::{Added, Laid};
 use crate::debian::{self, Pick, Roots};
 use crate::entry::{self, Clues};
 use crate::error::BuildError;
 use crate::event::{Event, Hop, Reporter, Unit};
 use crate::fetch::Fetcher;
-use crate::layers::{self, Cut};
 use crate::native::{self, Facted};
 use crate::parts::{Overruled, Owner, Part, Settled, Strictness, settle};
 use crate::project::ignore::Purpose;
 use crate::project::sources::{LeftOut, Sources};
 use crate::project::{Project, Shape};
 use crate::request::{Built, BuiltLayer, Entry, LockPolicy, Request, Upgrade};
-use crate::settings::{LayerPolicy, Origin, Packing, Settings};
+use crate::settings::{Origin, Packing, Settings};
 use crate::supply::{Supply, SupplyError};
 use crate::system::{self, Package, SystemError};
 use crate::system_lock::{Change, SystemLock};
+use crate::uv::{FindUvError, Resolver};
 use crate::wheels::{self, Belongs, Wheel};
 use crate::{backend, config, deliver, epoch, lock, outside, project, uv};
 
@@ -68,8 +71,15 @@ fn on_settled_base<T>(
     let attempt = |upgrade: &Upgrade, start: SystemLock| {
         let wishes = (&request.settings, &request.host);
         let supply = Supply::new((&client, store), wishes, reporter, (request.locks, upgrade), start);
-        let foreman =
-            Foreman { request, store, reporter, client: &client, supply, timings: Mutex::default() };
+        let foreman = Foreman {
+            request,
+            store,
+            reporter,
+            client: &client,
+            supply,
+            epoch: OnceCell::new(),
+            timings: Mutex::default(),
+        };
         let grounded = Grounded { wanted: wanted.clone(), place: place.clone(), before: before.clone() };
         let done = work(&foreman, grounded);
         (done, foreman.supply.lock())
@@ -90,6 +100,7 @@ struct Foreman<'request> {
     reporter: &'request Reporter,
     client: &'request Client,
     supply: Supply<'request>,
+    epoch: OnceCell<Epoch>,
     timings: Mutex<Vec<(Hop, Duration)>>,
 }
 
@@ -103,13 +114,12 @@ struct Grounded {
     before: SystemLock,
 }
 
-/// Everything that goes into the image, before it is settled who owns what.
-struct Gathered {
+/// What is the user's own in the image.
+struct App {
     parts: Vec<Part>,
     epoch: Epoch,
     left_out: BTreeMap<String, LeftOut>,
     scripts: Vec<String>,
-    app: Tree,
     import_root: ImagePath,
 }
 
@@ -118,25 +128,23 @@ impl Foreman<'_> {
         let base = self.base()?;
         let project = self.project(&base.target)?;
         let name = self.name(&project)?;
-        let wheels = self.wheels(&project, &base)?;
-        self.say_plan(&base, &wheels);
-        let mut gathered = self.gather(&project, &base, wheels)?;
+        let (own, others) = self.wheels(&project, &base)?;
+        self.say_plan(&base, own.iter().chain(&others));
+        let app = self.app(&project, &base, &own)?;
+        let mut laid = self.ground((&project, &base), &others, &app)?;
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
-        let entry = self.entry(&project, &base, &gathered);
-        let settled = self.settle(std::mem::take(&mut gathered.parts))?;
-        // What the base image has stays in its own layers, as it is.
-        let ours = settled.parts.into_iter().filter(|part| !matches!(part.owner, Owner::Image { .. }));
-        let parts = self.compile(&base, ours.collect(), &settled.tree)?;
-        let (layers, lines) = self.layers(parts, &settled.tree)?;
-        let image = self.image(base.inherited.as_ref(), &layers, &entry, gathered.epoch)?;
+        let entry = self.entry(&project, &app, &laid);
+        let top = self.app_layer(&base, &laid)?;
+        laid.layers.extend(top);
+        let image = self.image(base.inherited.as_ref(), &laid.layers, &entry, app.epoch)?;
         self.check_compression(&image, &grounded.wanted)?;
         self.deliver(&image, &name, &grounded.wanted)?;
         Ok(Built {
             name: name.tagged(),
             digest: image.manifest,
-            layers: lines,
+            layers: laid.layers.iter().map(line).collect(),
             entry,
-            left_out: gathered.left_out,
+            left_out: app.left_out,
             timings: std::mem::take(&mut self.timings.lock().expect("no thread panics with this lock")),
             outputs: self.request.outputs.clone(),
         })
@@ -145,9 +153,12 @@ impl Foreman<'_> {
     fn lock(&self, grounded: Grounded) -> Result<Vec<Change>, BuildError> {
         let base = self.base()?;
         let project = self.project(&base.target)?;
-        let wheels = self.wheels(&project, &base)?;
-        let mut changes = locks::python_changes(&project, &wheels);
-        self.gather(&project, &base, wheels)?;
+        let (own, others) = self.wheels(&project, &base)?;
+        let mut changes = locks::python_changes(&project, &others);
+        let app = self.app(&project, &base, &own)?;
+        let (mut later, _) = self.others_parts(&project, &base, &others)?;
+        later.extend(app.parts);
+        self.with_system(&base, later)?;
         let now = self.supply.lock();
         locks::keep(grounded.place.as_deref(), (&grounded.before, &now), self.locks())?;
         changes.extend(grounded.before.changes(&now));
@@ -214,36 +225,50 @@ impl Foreman<'_> {
         parse_name(self.request.tag.as_deref().unwrap_or(&project.name()))
     }
 
-    /// Locks, fetches or builds every wheel.
-    fn wheels(&self, project: &Project, base: &Base) -> Result<Vec<Wheel>, BuildError> {
+    /// Locks every wheel, and builds the user's own: those, and all others.
+    fn wheels(&self, project: &Project, base: &Base) -> Result<(Vec<Wheel>, Vec<Wheel>), BuildError> {
         let scratch = self.store.scratch()?;
-        let python = base.bench.interpreter.write_wrapper(scratch.path()).map_err(BuildError::Wrapper)?;
         let settings = &self.request.settings;
         let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
         let more = outside::of_project(&self.request.host, &project.root, &find_links);
-        let find_uv = || uv::find(self.client, self.store, (&self.request.host, &more), self.reporter);
+        // Why there is no resolver, if that is the base's fault.
+        let fault = RefCell::new(None);
+        let resolver = || {
+            let uv = uv::find(self.client, self.store, (&self.request.host, &more), self.reporter)?;
+            let made = self.made(base).and_then(|made| {
+                let python = made.bench.interpreter.write_wrapper(scratch.path());
+                let python = python.map_err(BuildError::Wrapper)?;
+                Ok(Resolver { uv, python, root: made.bench.tree.clone() })
+            });
+            made.map_err(|error| {
+                *fault.borrow_mut() = Some(error);
+                FindUvError::NoPython
+            })
+        };
+        let blame = |error| fault.borrow_mut().take().unwrap_or(error);
         let workshop = backend::Workshop {
             store: self.store,
             client: self.client,
             reporter: self.reporter,
-            bench: (&base.bench.tree, &base.bench.target, &base.bench.program),
+            bench: (&base.bench.0, &base.bench.1),
+            root: base.identity,
             target: &base.target,
             project,
             ignore: &settings.ignore,
-            epoch: epoch::of_project(&self.request.host, project),
+            epoch: self.epoch(project),
             jobs: self.request.host.jobs,
             supply: &self.supply,
         };
-        let for_backend = || find_uv().map_err(backend::BackendError::Uv);
+        let for_backend = || resolver().map_err(backend::BackendError::Uv);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
-            let own =
-                workshop.own_wheel((for_backend, &python), scratch.path()).map_err(BuildError::Backend)?;
+            let own = workshop.own_wheel(for_backend, scratch.path());
+            let own = own.map_err(|error| blame(BuildError::Backend(error)))?;
             let note_uv = |version| self.supply.note_uv(version);
-            let own_wheel = own.as_deref();
-            let means = lock::Means { uv: find_uv, python: &python, own_wheel, note_uv: &note_uv };
+            let means =
+                lock::Means { resolver, own_wheel: own.as_deref(), note_uv: &note_uv, store: self.store };
             let policy = lock::Policy { locks: self.request.locks, upgrade: &self.request.upgrade };
             lock::distributions(project, (settings, policy), &base.target, means, self.reporter)
-                .map_err(BuildError::Lock)
+                .map_err(|error| blame(BuildError::Lock(error)))
         })?;
         let sorted = wheels::sort(self.store, distributions, &base.target, (&project.lock_root, &find_links));
         let mut needs = sorted.map_err(BuildError::Wheels)?;
@@ -251,78 +276,65 @@ impl Foreman<'_> {
             needs.directories.push(project.root.clone());
         }
         if needs.directories.is_empty() {
-            return Ok(needs.wheels);
+            return Ok((Vec::new(), needs.wheels));
         }
         let built = self.hop(Hop::Wheels, Unit::Pieces, |meter| {
-            workshop.build_all(&needs.directories, (for_backend, &python), meter).map_err(BuildError::Backend)
+            let built = workshop.build_all(&needs.directories, for_backend, meter);
+            built.map_err(|error| blame(BuildError::Backend(error)))
         })?;
-        needs.wheels.extend(built);
-        Ok(needs.wheels)
+        Ok((built, needs.wheels))
+    }
+
+    /// Returns the time of the project's files, which is found out once.
+    fn epoch(&self, project: &Project) -> Epoch {
+        *self.epoch.get_or_init(|| epoch::of_project(&self.request.host, project))
     }
 
     /// Says what was decided, before anything large is fetched.
-    fn say_plan(&self, base: &Base, wheels: &[Wheel]) {
+    fn say_plan<'wheel>(&self, base: &Base, wheels: impl Iterator<Item = &'wheel Wheel>) {
         self.reporter.note(format!("base: {}, {}", base.target, base.title));
-        if !wheels.is_empty() {
-            let names: Vec<String> = wheels
-                .iter()
-                .map(|wheel| format!("{} {}", wheel.name.name(), wheel.name.version()))
-                .collect();
+        let names: Vec<String> =
+            wheels.map(|wheel| format!("{} {}", wheel.name.name(), wheel.name.version())).collect();
+        if !names.is_empty() {
             self.reporter.note(format!("wheels: {}", names.join(", ")));
         }
     }
 
-    /// Unpacks wheels, adds what they ask of the system, and the project's own files.
-    fn gather(&self, project: &Project, base: &Base, wheels: Vec<Wheel>) -> Result<Gathered, BuildError> {
-        let installed = self.hop(Hop::Unpack, Unit::Bytes, |meter| {
-            wheels::install_all(self.fetcher(meter), &wheels, &base.target, &base.venv)
-                .map_err(BuildError::Wheels)
-        })?;
-        let epoch = epoch::of_project(&self.request.host, project);
-        let mut later = vec![Part {
-            owner: Owner::Minke { name: "the virtual environment".to_owned() },
-            tree: base.venv.skeleton(self.store)?,
-            epoch: Epoch::FIXED,
-        }];
-        let mut scripts = Vec::new();
-        for (wheel, installed) in wheels.iter().zip(installed) {
-            for oddity in wheels::oddities(&installed) {
-                self.reporter.note(oddity);
-            }
-            let (owner, epoch) = match wheel.part {
-                Belongs::Project | Belongs::Neighbours => {
-                    (Owner::Project { name: installed.name.to_string() }, epoch)
+    /// Brings together what is the user's own: the wheels of directories, the project's files, `files` of the settings.
+    fn app(&self, project: &Project, base: &Base, own: &[Wheel]) -> Result<App, BuildError> {
+        let epoch = self.epoch(project);
+        let (mut parts, mut scripts) = (Vec::new(), Vec::new());
+        if !own.is_empty() {
+            let installed = self.installed(base, own)?;
+            for (wheel, installed) in own.iter().zip(installed) {
+                wheels::oddities(&installed).for_each(|oddity| self.reporter.note(oddity));
+                if wheel.part == Belongs::Project {
+                    scripts = installed.console_scripts.iter().cloned().collect();
                 }
-                Belongs::Others => {
-                    let (name, version) = (installed.name.to_string(), installed.version.to_string());
-                    (Owner::Distribution { name, version, wheel_size: wheel.size }, Epoch::FIXED)
-                }
-            };
-            let is_wanted =
-                matches!(&project.shape, Shape::Requirement(name) if *name == installed.name.to_string());
-            if wheel.part == Belongs::Project || is_wanted {
-                scripts = installed.console_scripts.iter().cloned().collect();
+                let owner = Owner::Project { name: installed.name.to_string() };
+                parts.push(Part { owner, tree: installed.tree, epoch });
             }
-            later.push(Part { owner, tree: installed.tree, epoch });
         }
-        let (app, left_out) = self.app(project)?;
+        let (tree, left_out) = self.files(project)?;
         let import_root = if project.is_package() {
             base.venv.site_packages()
         } else {
-            later.push(Part { owner: Owner::Project { name: project.name() }, tree: app, epoch });
+            parts.push(Part { owner: Owner::Project { name: project.name() }, tree, epoch });
             config::HOME.parse().expect("a path")
         };
-        let files = self.extra_files(project)?;
-        later.push(Part {
-            owner: Owner::Project { name: "`files` in [tool.minke]".to_owned() },
-            tree: files,
-            epoch,
-        });
-        let (app, parts) = self.with_system(base, later)?;
-        Ok(Gathered { parts, epoch, left_out, scripts, app, import_root })
+        let owner = Owner::Project { name: "`files` in [tool.minke]".to_owned() };
+        parts.push(Part { owner, tree: self.extra_files(project)?, epoch });
+        Ok(App { parts, epoch, left_out, scripts, import_root })
     }
 
-    fn app(&self, project: &Project) -> Result<(Tree, BTreeMap<String, LeftOut>), BuildError> {
+    fn installed(&self, base: &Base, wheels: &[Wheel]) -> Result<Vec<Installed>, BuildError> {
+        self.hop(Hop::Unpack, Unit::Bytes, |meter| {
+            wheels::install_all(self.fetcher(meter), wheels, &base.target, &base.venv)
+                .map_err(BuildError::Wheels)
+        })
+    }
+
+    fn files(&self, project: &Project) -> Result<(Tree, BTreeMap<String, LeftOut>), BuildError> {
         let purpose = match &project.shape {
             Shape::Package => Purpose::Build,
             Shape::Files => Purpose::Application,
@@ -388,17 +400,18 @@ impl Foreman<'_> {
         Ok(wished)
     }
 
-    /// Adds the distribution packages that the parts' ELF files and the settings ask for; returns the
-    /// project's tree and all parts, the base's first.
-    fn with_system(&self, base: &Base, later: Vec<Part>) -> Result<(Tree, Vec<Part>), BuildError> {
-        let all: Vec<Part> = base.parts.iter().chain(&later).cloned().collect();
+    /// Adds the distribution packages that the parts' ELF files and the settings ask for; returns all parts, the
+    /// base's first, and what was asked of the distribution.
+    fn with_system(&self, base: &Base, later: Vec<Part>) -> Result<(Vec<Part>, Added), BuildError> {
+        let made = self.made(base)?;
+        let all: Vec<Part> = made.parts.iter().chain(&later).cloned().collect();
         let Settled { tree, .. } = settle(all, Strictness::LaterWins).map_err(BuildError::Settle)?;
         let read = |error| BuildError::Native(native::NativeError::Store(error));
         let mut asking = Facted::new();
         for part in &later {
             asking.extend(native::facts(self.store, &part.tree).map_err(read)?);
         }
-        let mut facted = native::facts(self.store, &base.tree).map_err(read)?;
+        let mut facted = native::facts(self.store, &made.tree).map_err(read)?;
         facted.extend(asking.clone());
         let missing = native::missing(&tree, &facted, &asking, self.platform().elf());
         let Some(distribution) = &base.distribution else {
@@ -416,7 +429,7 @@ impl Foreman<'_> {
         more.retain(|name, _| !distribution.picks.iter().any(|there| there.name == name.as_str()));
         let picks = self.supply.system(self.platform(), &distribution.roots, &more)?;
         let packages = self.fetch_packages(&picks)?;
-        let mut parts = base.parts.clone();
+        let mut parts = made.parts.clone();
         parts.extend(system::parts(&packages, |name| Owner::System { name }));
         let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
         if !packages.is_empty() {
@@ -427,9 +440,9 @@ impl Foreman<'_> {
         let system_facts = native::facts(self.store, &joined).map_err(read)?;
         let cache = native::loader_cache(self.store, &joined, &system_facts);
         parts.push(cache.map_err(BuildError::Native)?);
-        let app = projects_tree(&later);
         parts.extend(later);
-        Ok((app, parts))
+        let digests = picks.iter().map(|pick| pick.digest).collect();
+        Ok((parts, Added { roots: more, digests }))
     }
 
     /// Says what the parts' ELF files miss in a base that no distribution adds to; returns as
@@ -439,7 +452,7 @@ impl Foreman<'_> {
         base: &Base,
         later: Vec<Part>,
         missing: &[Unmet],
-    ) -> Result<(Tree, Vec<Part>), BuildError> {
+    ) -> Result<(Vec<Part>, Added), BuildError> {
         let wished = self.wished_packages()?;
         if let Some((package, _)) = wished.first_key_value() {
             return Err(BuildError::NoPackages { package: package.to_string(), base: base.title.clone() });
@@ -447,19 +460,18 @@ impl Foreman<'_> {
         for line in native::lacking_lines(missing) {
             self.reporter.warn(line);
         }
-        let app = projects_tree(&later);
-        let parts = base.parts.iter().cloned().chain(later).collect();
-        Ok((app, parts))
+        let parts = self.made(base)?.parts.iter().cloned().chain(later).collect();
+        Ok((parts, Added::default()))
     }
 
-    fn entry(&self, project: &Project, _base: &Base, gathered: &Gathered) -> Entry {
+    fn entry(&self, project: &Project, app: &App, laid: &Laid) -> Entry {
         let module = project.name().replace('-', "_");
         let clues = Clues {
-            scripts: &gathered.scripts,
+            scripts: laid.scripts.as_deref().unwrap_or(&app.scripts),
             shape: &project.shape,
             procfile: project.procfile.as_deref(),
-            app: &gathered.app,
-            import_root: &gathered.import_root,
+            app: &projects_tree(&app.parts),
+            import_root: &app.import_root,
             module: &module,
         };
         entry::decide(&self.request.settings, &clues)
@@ -476,54 +488,6 @@ impl Foreman<'_> {
             self.reporter.warn(format!("`{}` of {loser} is replaced by that of {winner}", overruled.path));
         }
         Ok(settled)
-    }
-
-    /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
-    fn compile(&self, base: &Base, parts: Vec<Part>, whole: &Tree) -> Result<Vec<Part>, BuildError> {
-        self.hop(Hop::Bytecode, Unit::Pieces, |meter| {
-            meter.expect(parts.len() as u64);
-            let work = |part: &Part| -> Result<Part, BuildError> {
-                let tree = match &base.compiler {
-                    Some(compiler) => {
-                        compiler.compile(self.store, part, whole).map_err(BuildError::Bytecode)?
-                    }
-                    None => part.tree.clone(),
-                };
-                let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
-                let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
-                minke_oci::compress_segment(self.store, &segment(&part), compression(&self.request.settings))
-                    .map_err(layer)?;
-                meter.advance(1);
-                Ok(part)
-            };
-            let size = |part: &Part| part.tree.files().map(|(_, file)| file.size).sum::<u64>();
-            crate::fetch::in_parallel(self.request.host.jobs, &parts, size, work)
-        })
-    }
-
-    fn layers(
-        &self,
-        parts: Vec<Part>,
-        whole: &Tree,
-    ) -> Result<(Vec<minke_oci::Layer>, Vec<BuiltLayer>), BuildError> {
-        let policy = self.request.settings.layers.as_ref().map_or(LayerPolicy::default(), |said| said.value);
-        let cuts = layers::cut(parts, policy);
-        self.hop(Hop::Layers, Unit::Bytes, |meter| {
-            let write = |cut: &Cut| {
-                let directories = layers::directories(cut, whole);
-                let segments = cut.parts.iter().map(segment).collect();
-                let spec = minke_oci::LayerSpec { name: cut.name.clone(), segments, directories };
-                let failed = |source| BuildError::Layer { layer: cut.name.clone(), source };
-                minke_oci::write_layer(self.store, &spec, compression(&self.request.settings), meter)
-                    .map_err(failed)
-            };
-            let size = |cut: &Cut| {
-                cut.parts.iter().flat_map(|part| part.tree.files()).map(|(_, file)| file.size).sum()
-            };
-            let layers = crate::fetch::in_parallel(self.request.host.jobs, &cuts, size, write)?;
-            let lines = layers.iter().map(line).collect();
-            Ok((layers, lines))
-        })
     }
 
     fn image(

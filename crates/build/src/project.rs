@@ -14,6 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use minke_cas::Digest;
 use minke_python::{Pyproject, PyprojectError, VersionSpecifiers};
 
 use self::requirement_files::RequirementFiles;
@@ -176,6 +177,28 @@ pub fn texts_with_addresses(root: &Path) -> Vec<(PathBuf, String)> {
         texts.extend(RequirementFiles::read(&root.join("requirements.txt")).unwrap_or_default());
     }
     texts
+}
+
+/// Returns the digests of the texts that a `uv.lock` is checked against: its own, uv's settings, and what the
+/// directories that it names say of themselves. Passwords don't count.
+///
+/// # Errors
+/// [`ProjectError::Io`].
+pub fn uv_lock_texts(root: &Path) -> Result<Vec<(String, Option<Digest>)>, ProjectError> {
+    let lock = optional(&root.join("uv.lock"))?.unwrap_or_default();
+    let mut files: Vec<String> = ["uv.lock", "pyproject.toml", "uv.toml"].map(str::to_owned).into();
+    let sources = ["editable", "directory", "virtual"];
+    for line in lock.lines().filter_map(|line| line.trim().strip_prefix("source = { ")) {
+        let quoted = |kind: &str| line.strip_prefix(kind)?.strip_prefix(" = \"")?.split('"').next();
+        let directory = sources.iter().find_map(|kind| quoted(kind));
+        let told = ["pyproject.toml", "setup.cfg", "setup.py"];
+        files.extend(directory.iter().flat_map(|at| told.iter().map(move |name| format!("{at}/{name}"))));
+    }
+    let digest = |file: String| {
+        let text = optional(&root.join(&file))?;
+        Ok((file, text.map(|text| Digest::of(secrets::without(&text).as_bytes()))))
+    };
+    files.into_iter().map(digest).collect()
 }
 
 /// Returns those of a project's texts that have passwords in addresses, without them: this is what may be kept.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use minke_cas::{Digest, Meter, Ownership, Source, SourceUrl, SourceUrlError, Store, StoreError};
+use minke_cas::{Digest, Meter, Ownership, Source, SourceUrl, SourceUrlError, Store, StoreError, Tree};
 use minke_exec::{PipError, Uv, pip_download};
 use minke_net::{Client, FetchError, UnpinnedOptions};
 use minke_python::{Installed, Provenance, PythonVersion, Venv, WheelError, WheelFile, WheelFileName};
@@ -36,6 +36,9 @@ const WHEELS: &[(&str, &str, &str)] = &[
 /// uv cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FindUvError {
+    /// There is no interpreter that it could ask.
+    #[error("the interpreter that resolving needs cannot be made")]
+    NoPython,
     /// This machine's architecture has no pinned wheel.
     #[error("there is no uv on `PATH`, and none is known for {machine}")]
     Machine {
@@ -72,6 +75,16 @@ pub enum FindUvError {
     /// The cache failed.
     #[error("cannot keep uv in the cache")]
     Store(#[from] StoreError),
+}
+
+/// What resolving takes: uv, and a Python that it can ask.
+pub struct Resolver {
+    /// The program.
+    pub uv: Uv,
+    /// Any interpreter.
+    pub python: PathBuf,
+    /// A root with the interpreter that builds run on.
+    pub root: Tree,
 }
 
 /// Returns the uv on `PATH`, else the one in the cache, which is fetched where it is missing.

@@ -30,7 +30,7 @@ pub struct LayerSpec {
 }
 
 /// A layer in the store.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Layer {
     /// What it is called in the image's history.
     pub name: String,

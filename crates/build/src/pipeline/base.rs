@@ -7,7 +7,9 @@ mod debian;
 mod image;
 mod standalone;
 
-use minke_cas::{ImagePath, Ownership, Tree};
+use std::cell::OnceCell;
+
+use minke_cas::{Digest, ImagePath, Ownership, Tree};
 use minke_exec::Interpreter;
 use minke_oci::Image;
 use minke_python::{PythonVersion, Target, Venv};
@@ -32,6 +34,15 @@ pub(super) struct Base {
     pub(super) inherited: Option<Image>,
     pub(super) target: Target,
     pub(super) venv: Venv,
+    /// Everything that decides what is made.
+    pub(super) identity: Digest,
+    /// What Python runs while the image is built, and where it lies in its tree.
+    pub(super) bench: (Target, ImagePath),
+    made: OnceCell<Made>,
+}
+
+/// The files of a base, and what works with them: unpacked when they are needed.
+pub(super) struct Made {
     pub(super) parts: Vec<Part>,
     /// All of the parts together.
     pub(super) tree: Tree,
@@ -63,7 +74,30 @@ pub(super) struct Workbench {
 /// The base that has nothing.
 const SCRATCH: &str = "scratch";
 
+impl Base {
+    /// Takes a base that is made already.
+    fn of(
+        title: String,
+        distribution: Option<Distribution>,
+        (target, venv): (Target, Venv),
+        made: Made,
+    ) -> Self {
+        let (identity, bench) = (made.tree.digest(), (made.bench.target, made.bench.program.clone()));
+        let made = OnceCell::from(made);
+        Self { title, distribution, inherited: None, target, venv, identity, bench, made }
+    }
+}
+
 impl Foreman<'_> {
+    /// Returns the files of a base.
+    pub(super) fn made<'base>(&self, base: &'base Base) -> Result<&'base Made, BuildError> {
+        if let Some(made) = base.made.get() {
+            return Ok(made);
+        }
+        let made = self.make_suite_base(base)?;
+        Ok(base.made.get_or_init(|| made))
+    }
+
     /// Returns what the image is for: this machine where nothing is said.
     pub(super) fn platform(&self) -> Platform {
         let said = self.request.settings.platform.as_ref().map(|said| said.value);
@@ -108,7 +142,7 @@ impl Foreman<'_> {
         let program = program.expect("an interpreter that starts is there").content;
         let roots =
             [library.as_str(), "/usr/lib/python3", config::HOME].map(|root| root.parse().expect("a path"));
-        Some(Compiler { interpreter: bench.interpreter.clone(), program, roots: roots.to_vec() })
+        Some(Compiler { program, roots: roots.to_vec() })
     }
 }
 

@@ -313,6 +313,7 @@ fn system(error: &SystemError) -> Advice {
 
 fn uv(error: &FindUvError) -> Advice {
     match error {
+        FindUvError::NoPython => Exit::Bug.silent(),
         FindUvError::Machine { .. } => Exit::Project.help("install uv and put it on PATH"),
         FindUvError::NoIndex | FindUvError::NotListed { .. } => {
             Exit::Project.help("install uv and put it on PATH, or set UV_DEFAULT_INDEX")
@@ -338,6 +339,7 @@ fn lock(error: &LockStepError) -> Advice {
         LockStepError::Lock { .. } => {
             Exit::Project.help("make it anew: remove it, and build without `--locked`")
         }
+        LockStepError::Remember(error) => store(error),
         LockStepError::Select(_) | LockStepError::Name(_) => Exit::Project.silent(),
         LockStepError::Pylock(error) => pylock(error),
         LockStepError::Read(error) | LockStepError::Keep(error) => project(error),

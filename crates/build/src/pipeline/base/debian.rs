@@ -4,10 +4,12 @@
 //! project's backend runs on it, and it makes the bytecode, which is the same on every architecture. The
 //! packages of this machine's own architecture, from the same suite, have it.
 
-use minke_cas::{ImagePath, Tree};
+use std::cell::OnceCell;
+
+use minke_cas::{Digest, ImagePath, Tree};
 use minke_python::{Libc, PythonVersion, Target};
 
-use super::{Base, Distribution, Workbench, here, venv, version};
+use super::{Base, Distribution, Made, Workbench, here, venv, version};
 use crate::debian::{self, Pick, Roots};
 use crate::error::BuildError;
 use crate::event::{Hop, Unit};
@@ -17,6 +19,9 @@ use crate::platform::Platform;
 use crate::settings::{Origin, PythonWish};
 use crate::supply;
 use crate::system;
+
+/// How a base is made of packages; another way is another base.
+const KIND: &str = "suite-base-1";
 
 /// A base of one architecture.
 pub(super) struct Assembled {
@@ -40,13 +45,37 @@ impl Foreman<'_> {
             return self.managed_base(other);
         }
         let (target, roots, picks) = self.hop(Hop::Plan, Unit::Pieces, |_| self.choose_suite(platform))?;
-        let Assembled { parts, tree } = self.assemble(&picks)?;
-        let bench = self.suite_bench(Some((&target, &tree)))?;
-        let compiler = self.compiler(&bench, &target, format!("/usr/lib/python{}", target.python.short()));
+        let bench = if here()? == platform {
+            (target, program(&target))
+        } else {
+            let (twin, ..) = self.choose_suite(here()?)?;
+            (twin, program(&twin))
+        };
         let venv = venv(&target, program(&target));
         let title = format!("Debian {}: {} packages", self.suite_name(), picks.len());
+        let digests: Vec<_> = picks.iter().map(|pick| pick.digest).collect();
+        let identity = Digest::of(&serde_json::to_vec(&(KIND, digests, target)).expect("a key is JSON"));
         let distribution = Some(Distribution { roots, picks });
-        Ok(Base { title, distribution, inherited: None, target, venv, parts, tree, bench, compiler })
+        Ok(Base {
+            title,
+            distribution,
+            inherited: None,
+            target,
+            venv,
+            identity,
+            bench,
+            made: OnceCell::new(),
+        })
+    }
+
+    /// Fetches and unpacks a suite's base.
+    pub(super) fn make_suite_base(&self, base: &Base) -> Result<Made, BuildError> {
+        let picks = base.distribution.as_ref().map_or(&[][..], |distribution| &distribution.picks);
+        let target = &base.target;
+        let Assembled { parts, tree } = self.assemble(picks)?;
+        let bench = self.suite_bench(Some((target, &tree)))?;
+        let compiler = self.compiler(&bench, target, format!("/usr/lib/python{}", target.python.short()));
+        Ok(Made { parts, tree, bench, compiler })
     }
 
     /// Chooses the packages of the suite's own Python.

@@ -8,7 +8,7 @@ use minke_exec::{AskError, Interpreter, LoaderError};
 use minke_oci::{Destination, DestinationError, FlattenError, Image, ImportError, Origin, OriginError};
 use minke_python::{Libc, PythonVersion, Target};
 
-use super::{Base, here, venv};
+use super::{Base, Made, here, venv};
 use crate::bytecode::Compiler;
 use crate::config;
 use crate::error::BuildError;
@@ -121,22 +121,12 @@ impl Foreman<'_> {
         let parts = vec![Part { owner, tree: tree.clone(), epoch: Epoch::FIXED }];
         let bench = super::Workbench { tree: tree.clone(), target, program: program.clone(), interpreter };
         let compiler = Some(Compiler {
-            interpreter: bench.interpreter.clone(),
             program: tree.resolve_file(&program).expect("an interpreter that starts is there").content,
             roots: vec![config::HOME.parse().expect("a path")],
         });
         let venv = venv(&target, program);
-        Ok(Base {
-            title,
-            distribution: None,
-            inherited: Some(image),
-            target,
-            venv,
-            parts,
-            tree,
-            bench,
-            compiler,
-        })
+        let made = Made { parts, tree, bench, compiler };
+        Ok(Base { inherited: Some(image), ..Base::of(title, None, (target, venv), made) })
     }
 
     /// Reads where the image is; a path in a file of the project's is relative to the project.

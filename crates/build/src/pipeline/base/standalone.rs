@@ -10,7 +10,7 @@ use minke_elf::Unmet;
 use minke_python::{Libc, PythonVersion, Target};
 
 use super::debian::{Assembled, OtherPython, libc};
-use super::{Base, Distribution, SCRATCH, Workbench, here, venv};
+use super::{Base, Distribution, Made, SCRATCH, Workbench, here, venv};
 use crate::debian::{Pick, Roots};
 use crate::error::BuildError;
 use crate::event::{Hop, Unit};
@@ -163,7 +163,7 @@ impl Foreman<'_> {
         let compiler =
             self.compiler(&bench, &target, format!("{PREFIX}/lib/python{}", target.python.short()));
         let venv = venv(&target, python.interpreter.clone());
-        Base { title, distribution, inherited: None, target, venv, parts, tree, bench, compiler }
+        Base::of(title, distribution, (target, venv), Made { parts, tree, bench, compiler })
     }
 
     fn standalone(&self, wish: &StandaloneWish, platform: Platform) -> Result<Standalone, BuildError> {

@@ -1,0 +1,303 @@
+//! The ground: all layers below the app's, which an edit of the project's own files leaves as they are.
+//!
+//! What goes into them is a matter of digests: the base's packages, the wheels, the settings that touch layers, and
+//! of the user's own files only which paths they have, and the bytes of those that may be ELF files. As long as
+//! these are the same, nothing below is unpacked, joined or compiled again, not even looked at.
+
+use minke_cas::{Digest, Entry, Epoch, Tree};
+use minke_distro::PackageName as DebName;
+use minke_oci::{Layer, LayerSpec};
+use minke_python::Provenance;
+use serde::{Deserialize, Serialize};
+
+use super::base::Base;
+use super::{App, Foreman, compression, segment};
+use crate::bytecode::{Bytecode, Compiler};
+use crate::debian::Roots;
+use crate::error::BuildError;
+use crate::event::{Hop, Said, Unit};
+use crate::layers::{self, Cut};
+use crate::native;
+use crate::parts::{Owner, Part};
+use crate::project::{Project, Shape};
+use crate::settings::{LayerPolicy, Packing};
+use crate::wheels::{self, Wheel};
+
+/// The layers below the app's, and what the app's depends on besides its own files.
+pub(super) struct Laid {
+    pub(super) layers: Vec<Layer>,
+    /// The user's own files that are nobody else's, too; nothing where they are in a layer already.
+    app: Vec<Part>,
+    upon: Upon,
+    /// The scripts of the requirement that was asked for, where that is the whole project.
+    pub(super) scripts: Option<Vec<String>>,
+}
+
+/// What the app's layer takes from what lies below.
+#[derive(Clone, Serialize, Deserialize)]
+struct Upon {
+    /// The directories that it has, with the whole image's modes.
+    directories: Tree,
+    /// What its bytecode depends on; none where there is no interpreter for it.
+    compiler: Option<Compiler>,
+}
+
+/// What was asked of the distribution beyond the base, and what came of it.
+#[derive(Default, Clone, Serialize, Deserialize)]
+pub(super) struct Added {
+    pub(super) roots: Roots,
+    pub(super) digests: Vec<Digest>,
+}
+
+/// All that the ground depends on.
+#[derive(Serialize)]
+struct Key<'key> {
+    minke: &'static str,
+    base: Digest,
+    venv: String,
+    wheels: Vec<(Digest, String, u64, &'key Provenance)>,
+    wanted: Option<&'key str>,
+    app: Vec<(String, Digest)>,
+    wished: Vec<DebName>,
+    strict: bool,
+    layers: String,
+    packing: String,
+}
+
+/// The ground as it is remembered.
+#[derive(Serialize, Deserialize)]
+struct Ground {
+    layers: Vec<Layer>,
+    added: Added,
+    upon: Upon,
+    scripts: Option<Vec<String>>,
+    said: Vec<Said>,
+}
+
+/// The layer of what is the user's own.
+const APP: &str = "app";
+
+const KIND: &str = "ground-1";
+
+impl Foreman<'_> {
+    /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
+    pub(super) fn ground(
+        &self,
+        (project, base): (&Project, &Base),
+        others: &[Wheel],
+        app: &App,
+    ) -> Result<Laid, BuildError> {
+        let key = self.ground_key((project, base), others, app)?;
+        if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
+            && self.is_still_added(base, &known.added)?
+        {
+            let Ground { layers, added: _, upon, scripts, said } = known;
+            self.reporter.repeat(&said);
+            return Ok(Laid { layers, app: app.parts.clone(), upon, scripts });
+        }
+        let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, app));
+        let (laid, added) = made?;
+        if let Some(added) = added {
+            let Laid { layers, app: _, upon, scripts } = &laid;
+            let (layers, upon, scripts) = (layers.clone(), upon.clone(), scripts.clone());
+            self.store.remember(KIND, &key, &Ground { layers, added, upon, scripts, said })?;
+        }
+        Ok(laid)
+    }
+
+    fn ground_key<'key>(
+        &self,
+        (project, base): (&'key Project, &Base),
+        others: &'key [Wheel],
+        app: &App,
+    ) -> Result<Key<'key>, BuildError> {
+        let settings = &self.request.settings;
+        // Taken apart by name, so that a field that is added is thought of.
+        let wheel = |wheel: &'key Wheel| {
+            let Wheel { name, digest, size, source: _, provenance, part: _ } = wheel;
+            (*digest, name.to_string(), *size, provenance)
+        };
+        Ok(Key {
+            minke: env!("CARGO_PKG_VERSION"),
+            base: base.identity,
+            venv: format!("{:?}", base.venv),
+            wheels: others.iter().map(wheel).collect(),
+            wanted: match &project.shape {
+                Shape::Requirement(name) => Some(name),
+                Shape::Package | Shape::Files | Shape::Script(_) => None,
+            },
+            app: app.parts.iter().map(|part| (part.owner.name(), shape(&part.tree))).collect(),
+            wished: self.wished_packages()?.into_keys().collect(),
+            strict: settings.strict.as_ref().is_some_and(|said| said.value),
+            layers: format!("{:?}", self.layer_policy()),
+            packing: format!(
+                "{:?}",
+                settings.compression.as_ref().map_or(Packing::default(), |said| said.value)
+            ),
+        })
+    }
+
+    fn layer_policy(&self) -> LayerPolicy {
+        self.request.settings.layers.as_ref().map_or(LayerPolicy::default(), |said| said.value)
+    }
+
+    /// Tells whether what was asked of the distribution gives the same packages as when it was remembered.
+    fn is_still_added(&self, base: &Base, added: &Added) -> Result<bool, BuildError> {
+        let Some(distribution) = &base.distribution else { return Ok(true) };
+        let picks = self.supply.system(self.platform(), &distribution.roots, &added.roots)?;
+        Ok(picks.iter().map(|pick| pick.digest).eq(added.digests.iter().copied()))
+    }
+
+    /// Makes the ground, and returns with it what to remember it with: nothing where the user's own files are
+    /// somebody else's, too, so that more than their paths matters.
+    fn lay(
+        &self,
+        (project, base): (&Project, &Base),
+        others: &[Wheel],
+        app: &App,
+    ) -> Result<(Laid, Option<Added>), BuildError> {
+        let (mut later, scripts) = self.others_parts(project, base, others)?;
+        later.extend(app.parts.iter().cloned());
+        let (parts, added) = self.with_system(base, later)?;
+        let settled = self.settle(parts)?;
+        let policy = self.layer_policy();
+        let compiler = self.made(base)?.compiler.clone();
+        let is_apart = policy == LayerPolicy::Shared && settled.is_apart();
+        // What a base image has stays in its own layers, as it is.
+        let mut ours = settled.parts;
+        ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
+        let parts = self.compile((base, compiler.as_ref()), &ours, &settled.tree)?;
+        let is_on_top =
+            |part: &Part| policy == LayerPolicy::Shared && matches!(part.owner, Owner::Project { .. });
+        let (own, below): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_on_top);
+        let layers = self.layers(&layers::cut(below, policy), &settled.tree)?;
+        let directories = layers::directories(&Cut { name: APP.to_owned(), parts: own }, &settled.tree);
+        let app = ours.into_iter().filter(is_on_top).collect();
+        let laid = Laid { layers, app, upon: Upon { directories, compiler }, scripts };
+        Ok((laid, Some(added).filter(|_| is_apart)))
+    }
+
+    /// Returns the venv and others' wheels, and the scripts of the one that was asked for by name.
+    pub(super) fn others_parts(
+        &self,
+        project: &Project,
+        base: &Base,
+        others: &[Wheel],
+    ) -> Result<(Vec<Part>, Option<Vec<String>>), BuildError> {
+        let owner = Owner::Minke { name: "the virtual environment".to_owned() };
+        let mut later = vec![Part { owner, tree: base.venv.skeleton(self.store)?, epoch: Epoch::FIXED }];
+        let mut scripts = None;
+        for (wheel, installed) in others.iter().zip(self.installed(base, others)?) {
+            wheels::oddities(&installed).for_each(|oddity| self.reporter.note(oddity));
+            let (name, version) = (installed.name.to_string(), installed.version.to_string());
+            if matches!(&project.shape, Shape::Requirement(wanted) if *wanted == name) {
+                scripts = Some(installed.console_scripts.iter().cloned().collect());
+            }
+            let owner = Owner::Distribution { name, version, wheel_size: wheel.size };
+            later.push(Part { owner, tree: installed.tree, epoch: Epoch::FIXED });
+        }
+        Ok((later, scripts))
+    }
+
+    /// Compiles and writes the app's layer, if it has anything.
+    pub(super) fn app_layer(&self, base: &Base, laid: &Laid) -> Result<Option<Layer>, BuildError> {
+        if laid.app.iter().all(|part| part.tree.is_empty()) {
+            return Ok(None);
+        }
+        // Links of the app lead to where they lead in the app: the ground isn't remembered otherwise.
+        let whole = laid.app.iter().fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree));
+        let parts = self.compile((base, laid.upon.compiler.as_ref()), &laid.app, &whole)?;
+        let parts = parts.iter().filter(|part| !part.tree.is_empty());
+        let spec = LayerSpec {
+            name: APP.to_owned(),
+            segments: parts.map(segment).collect(),
+            directories: laid.upon.directories.clone(),
+        };
+        Ok(self.write_all(&[spec])?.pop())
+    }
+
+    /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
+    fn compile(
+        &self,
+        (base, compiler): (&Base, Option<&Compiler>),
+        parts: &[Part],
+        whole: &Tree,
+    ) -> Result<Vec<Part>, BuildError> {
+        self.hop(Hop::Bytecode, Unit::Pieces, |meter| {
+            meter.expect(parts.len() as u64);
+            let compiled: Vec<Bytecode<'_>> = parts
+                .iter()
+                .map(|part| match compiler {
+                    Some(compiler) => compiler.compiled(self.store, part, whole),
+                    None => Bytecode::Ready(part.tree.clone()),
+                })
+                .collect();
+            let is_wanted = compiled.iter().any(|bytecode| matches!(bytecode, Bytecode::Wanted(_)));
+            let interpreter =
+                is_wanted.then(|| self.made(base)).transpose()?.map(|made| &made.bench.interpreter);
+            let pieces: Vec<(&Part, &Bytecode<'_>)> = parts.iter().zip(&compiled).collect();
+            let work = |(part, bytecode): &(&Part, &Bytecode<'_>)| -> Result<Part, BuildError> {
+                let tree = match (bytecode, interpreter) {
+                    (Bytecode::Wanted(job), Some(interpreter)) => {
+                        job.run(self.store, interpreter).map_err(BuildError::Bytecode)?
+                    }
+                    (Bytecode::Ready(tree), _) => tree.clone(),
+                    (Bytecode::Wanted(_), None) => unreachable!("there is one where something is wanted"),
+                };
+                let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
+                let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
+                minke_oci::compress_segment(self.store, &segment(&part), compression(&self.request.settings))
+                    .map_err(layer)?;
+                meter.advance(1);
+                Ok(part)
+            };
+            let size = |(part, _): &(&Part, &Bytecode<'_>)| {
+                part.tree.files().map(|(_, file)| file.size).sum::<u64>()
+            };
+            crate::fetch::in_parallel(self.request.host.jobs, &pieces, size, work)
+        })
+    }
+
+    fn layers(&self, cuts: &[Cut], whole: &Tree) -> Result<Vec<Layer>, BuildError> {
+        let spec = |cut: &Cut| LayerSpec {
+            name: cut.name.clone(),
+            segments: cut.parts.iter().map(segment).collect(),
+            directories: layers::directories(cut, whole),
+        };
+        self.write_all(&cuts.iter().map(spec).collect::<Vec<_>>())
+    }
+
+    fn write_all(&self, specs: &[LayerSpec]) -> Result<Vec<Layer>, BuildError> {
+        self.hop(Hop::Layers, Unit::Bytes, |meter| {
+            let write = |spec: &LayerSpec| {
+                let failed = |source| BuildError::Layer { layer: spec.name.clone(), source };
+                minke_oci::write_layer(self.store, spec, compression(&self.request.settings), meter)
+                    .map_err(failed)
+            };
+            let size = |spec: &LayerSpec| {
+                spec.segments.iter().flat_map(|segment| segment.tree.files()).map(|(_, file)| file.size).sum()
+            };
+            crate::fetch::in_parallel(self.request.host.jobs, specs, size, write)
+        })
+    }
+}
+
+/// Returns a digest of all that other parts can depend on in the user's own files: their paths, what they are,
+/// where links lead, and the bytes of those that may be ELF files.
+fn shape(tree: &Tree) -> Digest {
+    let line = |(path, entry): (minke_cas::ImagePath, &Entry)| {
+        let what = match entry {
+            Entry::Directory(directory) => {
+                format!("directory {:?} {:?}", directory.mode(), directory.owner())
+            }
+            Entry::File(file) => {
+                let bytes = native::may_be_elf(&path, file).then_some(file.content);
+                format!("file {:?} {:?} {bytes:?}", file.mode, file.owner)
+            }
+            Entry::Symlink(symlink) => format!("symlink {:?} {:?}", symlink.target, symlink.owner),
+        };
+        (path, what)
+    };
+    let lines: Vec<_> = tree.walk().map(line).collect();
+    Digest::of(&serde_json::to_vec(&lines).expect("paths are JSON"))
+}
