@@ -6,6 +6,7 @@ pub mod ignore;
 pub mod requirement_files;
 mod requirements;
 mod script;
+mod seen;
 pub mod sources;
 mod workspace;
 

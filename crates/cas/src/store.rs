@@ -23,6 +23,7 @@ mod blob;
 mod boot;
 mod format;
 mod gc;
+mod jots;
 mod locks;
 mod memo;
 mod names;

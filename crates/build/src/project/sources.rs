@@ -8,7 +8,10 @@ use std::path::{Component, Path, PathBuf};
 
 use minke_cas::{Entry, File, ImagePath, Mode, Store, StoreError, Tree};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
 use super::ignore::{Kind, PatternError, Purpose, Rules};
+use super::seen::{Seen, Stat};
 
 /// The files of a directory that are wanted, and what was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,7 @@ struct Found {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum FoundKind {
-    File { mode: Mode },
+    File,
     Symlink { target: String },
 }
 
@@ -136,24 +139,57 @@ impl Sources {
 
     /// Stores the files' bytes and returns them as a tree below `at`.
     ///
+    /// A file that is as it was when it was stored last is not read.
+    ///
     /// # Errors
     /// [`SourcesError::Io`] if one cannot be read; a [`StoreError`] inside it if it cannot be stored.
     pub fn tree(&self, store: &Store, at: &ImagePath) -> Result<Tree, SourcesTreeError> {
+        let seen = Seen::of(store, &self.root);
+        let taken: Vec<Taken> =
+            self.files.par_iter().map(|found| self.take(found, store, &seen)).collect::<Result<_, _>>()?;
         let mut tree = Tree::new();
-        for found in &self.files {
-            let place = self.root.join(&found.relative);
+        let mut files = Vec::new();
+        for (found, taken) in self.files.iter().zip(taken) {
             let path = at.join_str(&found.relative).expect("a file name that was read is a name");
-            let entry = match &found.kind {
-                FoundKind::Symlink { target } => Entry::symlink(target.clone()),
-                FoundKind::File { mode } => match self.texts.get(&found.relative) {
-                    Some(text) => File::new(store.put(text.as_bytes())?, text.len() as u64, *mode).into(),
-                    None => stored(&place, *mode, store)?.into(),
-                },
-            };
-            tree.insert(&path, entry).expect("a directory has no two entries of a name");
+            if let (Entry::File(file), Some(stat)) = (&taken.entry, taken.stat) {
+                files.push((found.relative.clone(), stat, file.content));
+            }
+            tree.insert(&path, taken.entry).expect("a directory has no two entries of a name");
         }
+        seen.note(store, files);
         Ok(tree)
     }
+
+    fn take(&self, found: &Found, store: &Store, seen: &Seen) -> Result<Taken, SourcesTreeError> {
+        if let FoundKind::Symlink { target } = &found.kind {
+            return Ok(Taken { entry: Entry::symlink(target.clone()), stat: None });
+        }
+        let place = self.root.join(&found.relative);
+        let look = || {
+            fs::symlink_metadata(&place).map_err(|source| SourcesError::Io { path: place.clone(), source })
+        };
+        let metadata = look()?;
+        let executable = metadata.permissions().mode() & 0o100 != 0;
+        let mode = if executable { Mode::EXECUTABLE } else { Mode::REGULAR };
+        if let Some(text) = self.texts.get(&found.relative) {
+            let file = File::new(store.put(text.as_bytes())?, text.len() as u64, mode);
+            return Ok(Taken { entry: file.into(), stat: None });
+        }
+        let stat = Stat::of(&metadata);
+        if let Some(digest) = seen.digest(&found.relative, &stat).filter(|digest| store.has(digest)) {
+            return Ok(Taken { entry: File::new(digest, metadata.len(), mode).into(), stat: Some(stat) });
+        }
+        let file = stored(&place, mode, store)?;
+        // One that has changed while it was read is read again the next time.
+        let is_same = Stat::of(&look()?) == stat && file.size == metadata.len();
+        Ok(Taken { entry: file.into(), stat: is_same.then_some(stat) })
+    }
+}
+
+/// A file as it goes into a tree, and how it looked if that can be relied on.
+struct Taken {
+    entry: Entry,
+    stat: Option<Stat>,
 }
 
 /// Stores a file of the project's, however large it is.
@@ -233,8 +269,7 @@ impl Scan {
         let kind = if kind.is_symlink() {
             FoundKind::Symlink { target: self.link_target(&place, relative)? }
         } else if kind.is_file() {
-            let executable = entry.metadata().map_err(io)?.permissions().mode() & 0o100 != 0;
-            FoundKind::File { mode: if executable { Mode::EXECUTABLE } else { Mode::REGULAR } }
+            FoundKind::File
         } else {
             return Err(SourcesError::Special { path: place });
         };
