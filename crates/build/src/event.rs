@@ -125,6 +125,10 @@ impl Reporter {
         if let (Some(said), Some(heard)) = (said, self.heard.lock().expect(UNPOISONED).as_mut()) {
             heard.push(said);
         }
+        self.send(event);
+    }
+
+    fn send(&self, event: Event) {
         if let Some(sender) = &self.sender {
             // The one who showed events may have gone first; the work goes on.
             let _ = sender.send(event);
@@ -134,6 +138,11 @@ impl Reporter {
     /// Says something the user may want to know.
     pub fn note(&self, text: impl Into<String>) {
         self.say(Event::Note(text.into()));
+    }
+
+    /// Says something about this run alone, which is no part of any result.
+    pub fn aside(&self, text: impl Into<String>) {
+        self.send(Event::Note(text.into()));
     }
 
     /// Says that something may not be what the user wants.

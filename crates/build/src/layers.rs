@@ -16,6 +16,9 @@ const HEAVY: u64 = 8 * 1024 * 1024;
 /// At most so many distributions get one: with the four others an image has ten layers.
 const HEAVY_COUNT: usize = 6;
 
+/// The layer of an image that has one.
+const ALL: &str = "all";
+
 /// One layer to be: its name and its parts, in order.
 #[derive(Debug)]
 pub struct Cut {
@@ -27,13 +30,13 @@ pub struct Cut {
 
 /// Cuts settled parts into layers, lowest first; layers without files are left out.
 pub fn cut(parts: Vec<Part>, policy: LayerPolicy) -> Vec<Cut> {
-    let heavy = heavy(&parts);
+    let heavy = heavy(parts.iter().map(|part| &part.owner));
     let mut cuts: Vec<Cut> = Vec::new();
     let mut ordered: Vec<(usize, String, Part)> = parts
         .into_iter()
         .map(|part| {
             let (rank, name) = match policy {
-                LayerPolicy::Single => (0, "all".to_owned()),
+                LayerPolicy::Single => (0, ALL.to_owned()),
                 LayerPolicy::Shared => place(&part.owner, &heavy),
             };
             (rank, name, part)
@@ -79,10 +82,20 @@ fn add_directory(directories: &mut Tree, path: &ImagePath, whole: &Tree) {
     }
 }
 
-fn heavy(parts: &[Part]) -> Vec<String> {
-    let mut sizes: Vec<(u64, &str)> = parts
-        .iter()
-        .filter_map(|part| match &part.owner {
+/// Returns the layer that each owner's files go into, in the owners' order.
+pub fn places(owners: &[Owner], policy: LayerPolicy) -> Vec<String> {
+    let heavy = heavy(owners);
+    let layer = |owner: &Owner| match policy {
+        LayerPolicy::Single => ALL.to_owned(),
+        LayerPolicy::Shared => place(owner, &heavy).1,
+    };
+    owners.iter().map(layer).collect()
+}
+
+fn heavy<'owner>(owners: impl IntoIterator<Item = &'owner Owner>) -> Vec<String> {
+    let mut sizes: Vec<(u64, &str)> = owners
+        .into_iter()
+        .filter_map(|owner| match owner {
             Owner::Distribution { name, wheel_size, .. } if *wheel_size >= HEAVY => {
                 Some((*wheel_size, name.as_str()))
             }

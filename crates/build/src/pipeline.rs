@@ -2,7 +2,9 @@
 
 pub(crate) mod base;
 mod ground;
+mod inputs;
 mod locks;
+mod planning;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ use crate::event::{Event, Hop, Reporter, Unit};
 use crate::fetch::Fetcher;
 use crate::native::{self, Facted};
 use crate::parts::{Overruled, Owner, Part, Settled, Strictness, settle};
+use crate::plan::Plan;
 use crate::project::ignore::Purpose;
 use crate::project::sources::{LeftOut, Sources};
 use crate::project::{Project, Shape};
@@ -54,6 +57,14 @@ pub fn build(request: &Request, store: &Store, reporter: &Reporter) -> Result<Bu
 /// [`BuildError`].
 pub fn lock(request: &Request, store: &Store, reporter: &Reporter) -> Result<Vec<Change>, BuildError> {
     on_settled_base(request, store, reporter, |foreman, grounded| foreman.lock(grounded))
+}
+
+/// Decides everything that can be decided before anything but indexes is fetched; nothing is written.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn plan(request: &Request, store: &Store, reporter: &Reporter) -> Result<Plan, BuildError> {
+    on_settled_base(request, store, reporter, |foreman, _| foreman.plan())
 }
 
 /// Does the work, once more if what the project needs moves the base under it.
@@ -139,7 +150,9 @@ impl Foreman<'_> {
         let image = self.image(base.inherited.as_ref(), &laid.layers, &entry, app.epoch)?;
         self.check_compression(&image, &grounded.wanted)?;
         self.deliver(&image, &name, &grounded.wanted)?;
+        let inputs = self.inputs(&base, &others, &app);
         Ok(Built {
+            why: inputs.note(self.store, &format!("{} {}", name.tagged(), self.platform())),
             name: name.tagged(),
             digest: image.manifest,
             layers: laid.layers.iter().map(line).collect(),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::event::Hop;
 use crate::project::sources::LeftOut;
 use crate::settings::Settings;
+use crate::why::Reason;
 
 /// An image to build.
 #[derive(Clone)]
@@ -116,6 +117,9 @@ pub struct Built {
     pub timings: Vec<(Hop, Duration)>,
     /// Where it was written to besides the store.
     pub outputs: Vec<String>,
+    /// How what the layers are made from differs from the last build of this name; none if there was none.
+    #[serde(skip)]
+    pub why: Option<Vec<Reason>>,
 }
 
 /// One layer of an image that was built.

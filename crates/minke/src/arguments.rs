@@ -6,6 +6,7 @@
 mod build;
 mod cache;
 mod lock;
+mod plan;
 mod run;
 mod text;
 
@@ -18,6 +19,7 @@ pub(crate) use build::{
 };
 pub(crate) use cache::{CacheArguments, CacheCommand};
 pub(crate) use lock::LockArguments;
+pub(crate) use plan::PlanArguments;
 pub(crate) use run::{Habits, NetworkArgument, RunArguments};
 pub(crate) use text::{Bind, FormError, Passed, Variable, told};
 use text::{destination, new_name};
@@ -92,6 +94,7 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Build(Box<BuildArguments>),
+    Plan(Box<PlanArguments>),
     Lock(Box<LockArguments>),
     Run(Box<RunArguments>),
     /// List the images that minke keeps

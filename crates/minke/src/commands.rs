@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::foreman::{self, BuildError, RunRequest};
 use crate::settings::Surroundings;
 use crate::signals;
-use crate::task::{BuildTask, Meant, Task};
+use crate::task::{BuildTask, Meant, Task, Why};
 use crate::ui::Screen;
 
 /// Does what is meant, and returns the status to exit with.
@@ -27,6 +27,7 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
     let task = match task {
         // What the project's files say of caches has to be read first.
         Task::Build(task) => return build(*task, (&cache, cache_also), screen, around),
+        Task::Plan(task) => return plan(*task, (&cache, cache_also), screen, around),
         Task::Lock(task) => return lock(*task, (&cache, cache_also), screen, around),
         Task::Cache(task) => return cache::obey(task, (&cache, &cache_also), screen, around),
         task => task,
@@ -34,7 +35,9 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
     let told = screen.tell_waits();
     let store = Store::open_over(&cache, &cache_also, Listener::to(&told)).map_err(Failure::Cache)?;
     match task {
-        Task::Build(_) | Task::Lock(_) | Task::Cache(_) => unreachable!("they have been taken care of"),
+        Task::Build(_) | Task::Plan(_) | Task::Lock(_) | Task::Cache(_) => {
+            unreachable!("they have been taken care of")
+        }
         Task::Run(request) => run(&request, &store),
         Task::Images => {
             screen.images(&foreman::images::list(&store)?)?;
@@ -58,8 +61,22 @@ fn build(
     around: &Surroundings,
 ) -> Result<ExitCode, Failure> {
     let started = Instant::now();
+    let why = task.why;
     let built = shown(task, caches, (screen, around), foreman::build)?;
+    if why == Why::Asked {
+        screen.why(built.why.as_deref());
+    }
     screen.built(&built, started.elapsed())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(
+    task: BuildTask,
+    caches: (&Path, Vec<PathBuf>),
+    screen: &Screen,
+    around: &Surroundings,
+) -> Result<ExitCode, Failure> {
+    screen.plan(&shown(task, caches, (screen, around), foreman::intend)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,7 +98,7 @@ fn shown<T>(
     (screen, around): (&Screen, &Surroundings),
     work: impl FnOnce(&Request, &Store, &Reporter) -> Result<T, BuildError>,
 ) -> Result<T, Failure> {
-    let BuildTask { project, from, wishes, locks, upgrade, tag, outputs } = task;
+    let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, why: _ } = task;
     let in_files = if from.is_some() { Ok(Vec::new()) } else { foreman::wishes(&project) };
     let settings = Settings::of(in_files.map_err(Failure::Project)?.into_iter().chain(wishes));
     cache_also.extend(settings.cache_also.iter().map(|also| project.join(also)));
@@ -109,7 +126,7 @@ fn shown<T>(
 /// Returns what tells of waits for other processes.
 fn tell_waits(reporter: &Reporter) -> Arc<dyn Fn(&str) + Send + Sync> {
     let reporter = reporter.clone();
-    Arc::new(move |what| reporter.note(format!("waiting for {what}")))
+    Arc::new(move |what| reporter.aside(format!("waiting for {what}")))
 }
 
 /// Nothing is shown and no signal is watched for: both belong to the container.

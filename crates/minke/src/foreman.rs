@@ -1,7 +1,9 @@
 //! What the front desk asks of the foreman, under one roof, and the types of arguments that name images.
 
 pub(crate) use minke_build::images::{self, ImageLine, ImagesError};
+pub(crate) use minke_build::plan::Plan;
 pub(crate) use minke_build::project::{ProjectError, wishes};
 pub(crate) use minke_build::run::{Network, RootAccess, RunRequest, Terminal, run};
 pub(crate) use minke_build::system_lock::Change;
-pub(crate) use minke_build::{BuildError, Destination, Reference, build, pin};
+pub(crate) use minke_build::why::Reason;
+pub(crate) use minke_build::{BuildError, Destination, Reference, build, intend, pin};

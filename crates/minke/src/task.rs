@@ -12,8 +12,8 @@ use minke_cas::{Clean, Keep};
 
 use crate::arguments::{
     Arguments, BuildArguments, CacheArguments, CacheCommand, Color, Command, ContainerArguments, Cutting,
-    FormError, Habits, ImageArguments, LockArguments, NetworkArgument, Passed, PythonArguments, RunArguments,
-    Squeezing, SystemArguments, Variable, told,
+    FormError, Habits, ImageArguments, LockArguments, NetworkArgument, Passed, PlanArguments,
+    PythonArguments, RunArguments, Squeezing, SystemArguments, Variable, told,
 };
 use crate::foreman::{Network, Reference, RootAccess, RunRequest, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
@@ -36,6 +36,8 @@ pub(crate) struct Meant {
 pub(crate) enum Task {
     /// Build an image.
     Build(Box<BuildTask>),
+    /// Show what one would be made of.
+    Plan(Box<BuildTask>),
     /// Pin what it is made of.
     Lock(Box<BuildTask>),
     /// Run one.
@@ -91,6 +93,17 @@ pub(crate) struct BuildTask {
     pub(crate) tag: Option<String>,
     /// Where it goes besides the store; `docker-daemon:` alone means under the image's own name.
     pub(crate) outputs: Vec<String>,
+    /// Whether it is to be said why layers are other ones.
+    pub(crate) why: Why,
+}
+
+/// Whether somebody wants to know why layers are other ones than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// Nobody does.
+    Unasked,
+    /// The user does.
+    Asked,
 }
 
 /// How to speak.
@@ -173,6 +186,7 @@ impl Meant {
         let format = if common.json { Format::Json } else { Format::Text };
         let task = match command {
             Command::Build(build) => Task::Build(Box::new(build_task(*build, around)?)),
+            Command::Plan(plan) => Task::Plan(Box::new(plan_task(*plan, around)?)),
             Command::Lock(lock) => Task::Lock(Box::new(lock_task(*lock, around)?)),
             Command::Run(run) => Task::Run(Box::new(run_request(*run, around, terminal)?)),
             Command::Images => Task::Images,
@@ -206,22 +220,37 @@ fn cache_task(command: Option<CacheCommand>) -> CacheTask {
 type Said = Vec<(&'static str, Wishes)>;
 
 fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
-    let BuildArguments { project, from, verbose: _, image, python, system, container } = arguments;
+    let BuildArguments { project, from, verbose: _, why, image, python, system, container } = arguments;
     let tag = image.tag.as_ref().map(Reference::tagged);
     let load = image.load.then(|| format!("docker-daemon:{}", tag.as_deref().unwrap_or_default()));
     let outputs = image.output.iter().cloned().chain(load).collect();
     let locks = if python.locked { LockPolicy::Locked } else { LockPolicy::Update };
-    let said = [
+    let said = vec![
         image_wishes(image),
         python_wishes(python, around),
         system_wishes(system),
         container_wishes(container),
     ];
+    let wishes = wishes_over(said, around)?;
+    let (project, upgrade) = (around.absolute(&project), Upgrade::Nothing);
+    let why = if why { Why::Asked } else { Why::Unasked };
+    Ok(BuildTask { project, from, wishes, locks, upgrade, tag, outputs, why })
+}
+
+fn plan_task(arguments: PlanArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
+    let PlanArguments { project, from, python, system } = arguments;
+    let locks = if python.locked { LockPolicy::Locked } else { LockPolicy::Show };
+    let wishes = wishes_over(vec![python_wishes(python, around), system_wishes(system)], around)?;
+    let (project, upgrade, why) = (around.absolute(&project), Upgrade::Nothing, Why::Unasked);
+    Ok(BuildTask { project, from, wishes, locks, upgrade, tag: None, outputs: Vec::new(), why })
+}
+
+/// Lays what arguments say over what the environment says.
+fn wishes_over(said: Vec<Said>, around: &Surroundings) -> Result<Vec<(Origin, Wishes)>, UsageError> {
     let said = said.into_iter().flatten().filter(|(_, wishes)| *wishes != Wishes::default());
     let mut wishes = around.wishes()?;
     wishes.extend(said.map(|(name, wishes)| (Origin::Argument(name), wishes)));
-    let (project, upgrade) = (around.absolute(&project), Upgrade::Nothing);
-    Ok(BuildTask { project, from, wishes, locks, upgrade, tag, outputs })
+    Ok(wishes)
 }
 
 fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
@@ -236,12 +265,9 @@ fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTas
         Some(names) if names.is_empty() => Upgrade::All,
         Some(names) => Upgrade::Names(names.into_iter().collect()),
     };
-    let said = [python_wishes(python, around), system_wishes(system)];
-    let said = said.into_iter().flatten().filter(|(_, wishes)| *wishes != Wishes::default());
-    let mut wishes = around.wishes()?;
-    wishes.extend(said.map(|(name, wishes)| (Origin::Argument(name), wishes)));
-    let project = around.absolute(&project);
-    Ok(BuildTask { project, from: None, wishes, locks, upgrade, tag: None, outputs: Vec::new() })
+    let wishes = wishes_over(vec![python_wishes(python, around), system_wishes(system)], around)?;
+    let (project, why) = (around.absolute(&project), Why::Unasked);
+    Ok(BuildTask { project, from: None, wishes, locks, upgrade, tag: None, outputs: Vec::new(), why })
 }
 
 // Arguments are taken apart by name and without `..`, so that one that is forgotten doesn't compile.

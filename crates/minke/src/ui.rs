@@ -27,7 +27,7 @@ use minke_build::{Built, Event, Reporter};
 use minke_cas::{Kind, Swept, Usage, Verified};
 
 use crate::failure::Failure;
-use crate::foreman::{Change, ImageLine, Terminal};
+use crate::foreman::{Change, ImageLine, Plan, Reason, Terminal};
 use crate::settings::Surroundings;
 use crate::task::{Format, Manner, Verbosity};
 
@@ -214,6 +214,27 @@ impl Screen {
                 lines.event(&event);
             }
         })
+    }
+
+    /// Says on standard error why layers are other ones than at the last build.
+    pub(crate) fn why(&self, reasons: Option<&[Reason]>) {
+        let lines = match self.manner.format {
+            Format::Json => vec![json::why(reasons)],
+            Format::Text => report::why(reasons),
+        };
+        lines.iter().for_each(|line| complain(line));
+    }
+
+    /// Shows a plan on standard output: a table and what is unknown, or one object.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn plan(&self, plan: &Plan) -> Result<(), OutputError> {
+        if self.manner.format == Format::Json {
+            return say(&serde_json::to_string(plan).expect("a plan has text keys"));
+        }
+        let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
+        report::plan(plan, width, self.stdout).iter().try_for_each(|line| say(line))
     }
 
     /// Writes a value to standard output: laid out for a person, in one line for a program.

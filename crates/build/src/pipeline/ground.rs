@@ -137,7 +137,7 @@ impl Foreman<'_> {
         })
     }
 
-    fn layer_policy(&self) -> LayerPolicy {
+    pub(super) fn layer_policy(&self) -> LayerPolicy {
         self.request.settings.layers.as_ref().map_or(LayerPolicy::default(), |said| said.value)
     }
 

@@ -23,6 +23,7 @@ Examples:
   minke build
   minke build ~/src/shop -t shop:1.4 --load
   minke build report.py
+  minke build --why
   minke build --from 'ipython>=9' -t ipython
   minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
   minke build --platform linux/arm64 -t shop:arm64 -o oci:layout:arm64
@@ -38,6 +39,9 @@ pub(crate) struct BuildArguments {
     /// Say more: one line for each step that is done
     #[arg(short, long)]
     pub(crate) verbose: bool,
+    /// Say of each layer what has changed since the last build of this name
+    #[arg(long)]
+    pub(crate) why: bool,
     /// What the image is, and where it goes.
     #[command(flatten)]
     pub(crate) image: ImageArguments,

@@ -59,6 +59,22 @@ const CASES: &[(&str, &str, &str)] = &[
     ("lock system_package", "lock --system-package git", "lock"),
     ("lock tool", "lock --tool curl", "lock"),
     ("lock ignore", "lock --ignore '*.csv'", "lock"),
+    ("plan project", "plan src", "plan"),
+    ("plan python", "plan --python 3.13", "plan"),
+    ("plan standalone", "plan --standalone python.tar.gz", "plan"),
+    ("plan group", "plan --group dev", "plan"),
+    ("plan extra", "plan --extra all", "plan"),
+    ("plan package", "plan --package api", "plan"),
+    ("plan find_links", "plan --find-links wheels", "plan"),
+    ("plan strict", "plan --strict", "plan"),
+    ("plan base", "plan --base trixie", "plan"),
+    ("plan platform", "plan --platform linux/arm64", "plan"),
+    ("plan shell", "plan --shell", "plan"),
+    ("plan system_package", "plan --system-package git", "plan"),
+    ("plan ignore", "plan --ignore '*.csv'", "plan"),
+    ("plan from", "plan --from ipython", "plan"),
+    ("plan locked", "plan --locked", "plan"),
+    ("build why", "build --why", "build"),
     ("run command", "run hello a", "run hello"),
     ("run entrypoint", "run --entrypoint sh hello", "run hello"),
     ("run env", "run -e A=b hello", "run hello"),
@@ -98,10 +114,10 @@ fn shown(line: &str) -> String {
         Err(error) => return format!("{error:?}"),
     };
     let task = match task {
-        Task::Build(task) | Task::Lock(task) => {
-            let BuildTask { project, from, wishes, locks, upgrade, tag, outputs } = *task;
+        Task::Build(task) | Task::Lock(task) | Task::Plan(task) => {
+            let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, why } = *task;
             let settings = Settings::of(wishes);
-            format!("{project:?} {from:?} {settings:?} {locks:?} {upgrade:?} {tag:?} {outputs:?}")
+            format!("{project:?} {from:?} {settings:?} {locks:?} {upgrade:?} {tag:?} {outputs:?} {why:?}")
         }
         Task::Run(request) => {
             let RunRequest { image, args, entrypoint, env, binds, root_access, .. } = *request.clone();

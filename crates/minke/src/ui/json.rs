@@ -20,7 +20,7 @@ use super::complain;
 use super::errors::chain;
 use crate::advice::advise;
 use crate::failure::Failure;
-use crate::foreman::{Change, ImageLine};
+use crate::foreman::{Change, ImageLine, Reason};
 use crate::task::Verbosity;
 
 /// How often progress is told.
@@ -97,6 +97,11 @@ pub(crate) fn built(built: &Built, took: Duration) -> Value {
     value["timings"] = hops.collect();
     value["seconds"] = took.as_secs_f64().into();
     value
+}
+
+/// Returns why layers are other ones.
+pub(crate) fn why(reasons: Option<&[Reason]>) -> String {
+    json!({ "event": "why", "reasons": reasons }).to_string()
 }
 
 /// Returns one difference between locks.

@@ -7,7 +7,7 @@ use minke_build::{Built, Hop};
 use super::columns::{lay_out, numbers, words};
 use super::paint::Paint;
 use super::text::{NARROW, clip, count, duration, harmless, size, wrap};
-use crate::foreman::{Change, ImageLine};
+use crate::foreman::{Change, ImageLine, Plan, Reason};
 
 /// How wide the words are that lead the lines below the table, with the space after them.
 const MARGIN: usize = 10;
@@ -142,6 +142,50 @@ pub(crate) fn images(images: &[ImageLine], width: usize, paint: Paint) -> Vec<St
         })
         .collect();
     lay_out(&columns, &rows, width, paint)
+}
+
+/// Writes why layers are other ones than before, one line for each reason.
+pub(crate) fn why(reasons: Option<&[Reason]>) -> Vec<String> {
+    let Some(reasons) = reasons else {
+        return vec!["why: no build of this name and platform is known to compare with".to_owned()];
+    };
+    if reasons.is_empty() {
+        return vec!["why: nothing has changed".to_owned()];
+    }
+    let line = |reason: &Reason| {
+        let Reason { layer, field, before, after } = reason;
+        let what = field.as_ref().map_or_else(|| layer.clone(), |field| format!("{layer}: {field}"));
+        let how = match (before, after) {
+            (None, _) if field.is_none() => "is new".to_owned(),
+            (_, None) if field.is_none() => "is gone".to_owned(),
+            (None, Some(after)) => format!("is new ({after})"),
+            (Some(before), None) => format!("is gone ({before})"),
+            (before, after) => {
+                let said = |value: &Option<String>| value.clone().unwrap_or_default();
+                format!("was {}, is {}", said(before), said(after))
+            }
+        };
+        format!("why: {} {}", harmless(&what), harmless(&how))
+    };
+    reasons.iter().map(line).collect()
+}
+
+/// Writes a plan.
+pub(crate) fn plan(plan: &Plan, width: usize, paint: Paint) -> Vec<String> {
+    let Plan { name, platform, target, base, items, unknown } = plan;
+    let columns =
+        [words("name"), words("version"), words("layer"), words("kind"), numbers("size"), words("why")];
+    let row = |item: &minke_build::plan::Item| {
+        let size = item.size.map_or_else(|| "-".to_owned(), size);
+        let text = |text: &str| harmless(text).into_owned();
+        let why = clip(&harmless(&item.why), REASON).into_owned();
+        [text(&item.name), text(&item.version), text(&item.layer), item.kind.to_owned(), size, why]
+    };
+    let rows: Vec<_> = items.iter().map(row).collect();
+    let mut lines = vec![harmless(&format!("{name} for {platform}: {target}, {base}")).into_owned()];
+    lines.extend(lay_out(&columns, &rows, width, paint));
+    lines.extend(unknown.iter().map(|unknown| format!("unknown: {}", harmless(unknown))));
+    lines
 }
 
 /// Writes what is different in locks.

@@ -4,6 +4,7 @@
 //! wheels, both on the loopback ([`town`]). The binary gets an environment that was made from nothing. Where this
 //! machine isn't a Debian 12 with its own Python, the tests say so and are skipped.
 
+mod again;
 mod caching;
 mod damaged;
 mod debs;

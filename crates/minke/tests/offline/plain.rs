@@ -364,12 +364,9 @@ fn what_was_done_is_told_on_standard_error() {
     let hops: Vec<&str> = hops.map(|(hop, _)| hop).collect();
     assert_snapshot!(hops.join("\n"), @r"
     plan
-    fetch
     project
     lock
     note
-    unpack
-    fetch
     bytecode
     layers
     deliver

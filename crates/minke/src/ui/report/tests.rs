@@ -41,6 +41,7 @@ fn built() -> Built {
             (Hop::Layers, Duration::from_millis(3_141)),
         ],
         outputs: vec!["oci-archive:/tmp/image.tar".to_owned()],
+        why: None,
     }
 }
 

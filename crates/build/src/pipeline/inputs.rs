@@ -1,0 +1,66 @@
+//! What each layer is made from, for who asks why it is another one.
+
+use minke_cas::Entry;
+
+use super::base::Base;
+use super::{App, Foreman, compression};
+use crate::layers;
+use crate::parts::Owner;
+use crate::wheels::Wheel;
+use crate::why::Inputs;
+
+/// Of more files than these only the number and the digest of all are noted.
+const MANY: usize = 5000;
+
+impl Foreman<'_> {
+    pub(super) fn inputs(&self, base: &Base, others: &[Wheel], app: &App) -> Inputs {
+        let policy = self.layer_policy();
+        let mut inputs = Inputs::default();
+        let mut place = |owner: &Owner, field: String, value: String| {
+            let [layer] = &layers::places(std::slice::from_ref(owner), policy)[..] else { return };
+            inputs.add(layer, field, value);
+        };
+        let system = self.supply.lock().platforms.remove(&self.platform()).and_then(|locked| locked.system);
+        for pick in base.distribution.iter().flat_map(|distribution| &distribution.picks) {
+            place(&Owner::Base { name: pick.name.clone() }, pick.name.clone(), pick.version.clone());
+        }
+        for pick in system.iter().flat_map(|layer| &layer.packages) {
+            place(&Owner::System { name: pick.name.clone() }, pick.name.clone(), pick.version.clone());
+        }
+        for part in &app.parts {
+            let files = part.tree.files().count();
+            if files > MANY {
+                let digest = part.tree.digest();
+                place(&part.owner, part.owner.name(), format!("{files} files, {digest}"));
+                continue;
+            }
+            for (path, entry) in part.tree.walk() {
+                let value = match entry {
+                    Entry::File(file) => file.content.hex()[..12].to_owned(),
+                    Entry::Symlink(link) => format!("link to {}", link.target),
+                    Entry::Directory(_) => continue,
+                };
+                place(&part.owner, path.to_string(), value);
+            }
+            if files > 0 {
+                place(&part.owner, "time of the files".to_owned(), app.epoch.as_secs().to_string());
+            }
+        }
+        let owners: Vec<Owner> = others
+            .iter()
+            .map(|wheel| Owner::Distribution {
+                name: wheel.name.name().to_string(),
+                version: wheel.name.version().to_string(),
+                wheel_size: wheel.size,
+            })
+            .collect();
+        for (wheel, layer) in others.iter().zip(layers::places(&owners, policy)) {
+            inputs.add(&layer, wheel.name.to_string(), wheel.digest.hex()[..12].to_owned());
+        }
+        let packing = format!("{:?}", compression(&self.request.settings));
+        inputs.add("all layers", "compression", packing);
+        inputs.add("all layers", "interpreter", base.target.to_string());
+        inputs.add("all layers", "minke", env!("CARGO_PKG_VERSION"));
+        inputs
+    }
+}
