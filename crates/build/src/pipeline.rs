@@ -140,7 +140,7 @@ impl Foreman<'_> {
         let project = self.project(&base.target)?;
         let name = self.name(&project)?;
         let (own, others) = self.wheels(&project, &base)?;
-        self.say_plan(&base, own.iter().chain(&others));
+        self.say_plan(&base, others.iter().chain(&own));
         let app = self.app(&project, &base, &own)?;
         let mut laid = self.ground((&project, &base), &others, &app)?;
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;

@@ -7,6 +7,7 @@
 //! CACHE/v2/rooms/ab12…/         a tree written out as loose files; ab12….tree says what it was made from
 //! CACHE/v2/names/…              what the user calls things: small texts that may be replaced
 //! CACHE/v2/partial/ab12…        a download that isn't whole yet, locked by whoever goes on with it
+//! CACHE/v2/jots/…               what was seen of this machine's files, to read them less often
 //! CACHE/v2/locks/…              results that somebody is computing
 //! CACHE/v2/boots/…              the boots of machines under which the cache was looked through
 //! CACHE/v2/scratch/…            work that isn't finished; whose process is gone is swept away

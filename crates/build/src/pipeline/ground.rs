@@ -4,8 +4,9 @@
 //! of the user's own files only which paths they have, and the bytes of those that may be ELF files. As long as
 //! these are the same, nothing below is unpacked, joined or compiled again, not even looked at.
 
-use minke_cas::{Digest, Entry, Epoch, Tree};
+use minke_cas::{Digest, Entry, Epoch, ImagePath, Ownership, Tree};
 use minke_distro::PackageName as DebName;
+use minke_exec::Interpreter;
 use minke_oci::{Layer, LayerSpec};
 use minke_python::Provenance;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ struct Upon {
     directories: Tree,
     /// What its bytecode depends on; none where there is no interpreter for it.
     compiler: Option<Compiler>,
+    /// The tree that the interpreter which works here lies in, and where.
+    bench: (Digest, ImagePath),
 }
 
 /// What was asked of the distribution beyond the base, and what came of it.
@@ -161,19 +164,21 @@ impl Foreman<'_> {
         let (parts, added) = self.with_system(base, later)?;
         let settled = self.settle(parts)?;
         let policy = self.layer_policy();
-        let compiler = self.made(base)?.compiler.clone();
+        let made = self.made(base)?;
+        let compiler = made.compiler.clone();
+        let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let is_apart = policy == LayerPolicy::Shared && settled.is_apart();
         // What a base image has stays in its own layers, as it is.
         let mut ours = settled.parts;
         ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
-        let parts = self.compile((base, compiler.as_ref()), &ours, &settled.tree)?;
+        let parts = self.compile((base, &bench, compiler.as_ref()), &ours, &settled.tree)?;
         let is_on_top =
             |part: &Part| policy == LayerPolicy::Shared && matches!(part.owner, Owner::Project { .. });
         let (own, below): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_on_top);
         let layers = self.layers(&layers::cut(below, policy), &settled.tree)?;
         let directories = layers::directories(&Cut { name: APP.to_owned(), parts: own }, &settled.tree);
         let app = ours.into_iter().filter(is_on_top).collect();
-        let laid = Laid { layers, app, upon: Upon { directories, compiler }, scripts };
+        let laid = Laid { layers, app, upon: Upon { directories, compiler, bench }, scripts };
         Ok((laid, Some(added).filter(|_| is_apart)))
     }
 
@@ -206,7 +211,7 @@ impl Foreman<'_> {
         }
         // Links of the app lead to where they lead in the app: the ground isn't remembered otherwise.
         let whole = laid.app.iter().fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree));
-        let parts = self.compile((base, laid.upon.compiler.as_ref()), &laid.app, &whole)?;
+        let parts = self.compile((base, &laid.upon.bench, laid.upon.compiler.as_ref()), &laid.app, &whole)?;
         let parts = parts.iter().filter(|part| !part.tree.is_empty());
         let spec = LayerSpec {
             name: APP.to_owned(),
@@ -219,7 +224,7 @@ impl Foreman<'_> {
     /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
     fn compile(
         &self,
-        (base, compiler): (&Base, Option<&Compiler>),
+        (base, bench, compiler): (&Base, &(Digest, ImagePath), Option<&Compiler>),
         parts: &[Part],
         whole: &Tree,
     ) -> Result<Vec<Part>, BuildError> {
@@ -233,11 +238,10 @@ impl Foreman<'_> {
                 })
                 .collect();
             let is_wanted = compiled.iter().any(|bytecode| matches!(bytecode, Bytecode::Wanted(_)));
-            let interpreter =
-                is_wanted.then(|| self.made(base)).transpose()?.map(|made| &made.bench.interpreter);
+            let interpreter = is_wanted.then(|| self.interpreter(base, bench)).transpose()?;
             let pieces: Vec<(&Part, &Bytecode<'_>)> = parts.iter().zip(&compiled).collect();
             let work = |(part, bytecode): &(&Part, &Bytecode<'_>)| -> Result<Part, BuildError> {
-                let tree = match (bytecode, interpreter) {
+                let tree = match (bytecode, &interpreter) {
                     (Bytecode::Wanted(job), Some(interpreter)) => {
                         job.run(self.store, interpreter).map_err(BuildError::Bytecode)?
                     }
@@ -256,6 +260,16 @@ impl Foreman<'_> {
             };
             crate::fetch::in_parallel(self.request.host.jobs, &pieces, size, work)
         })
+    }
+
+    /// Returns the interpreter in its room, without a look at the base where there is one.
+    fn interpreter(&self, base: &Base, bench: &(Digest, ImagePath)) -> Result<Interpreter, BuildError> {
+        let (tree, program) = bench;
+        let room = self.store.room_of(tree, Ownership::Caller);
+        match room.and_then(|room| Interpreter::in_room(&room, program).ok()) {
+            Some(interpreter) => Ok(interpreter),
+            None => Ok(self.made(base)?.bench.interpreter.clone()),
+        }
     }
 
     fn layers(&self, cuts: &[Cut], whole: &Tree) -> Result<Vec<Layer>, BuildError> {
@@ -285,7 +299,7 @@ impl Foreman<'_> {
 /// Returns a digest of all that other parts can depend on in the user's own files: their paths, what they are,
 /// where links lead, and the bytes of those that may be ELF files.
 fn shape(tree: &Tree) -> Digest {
-    let line = |(path, entry): (minke_cas::ImagePath, &Entry)| {
+    let line = |(path, entry): (ImagePath, &Entry)| {
         let what = match entry {
             Entry::Directory(directory) => {
                 format!("directory {:?} {:?}", directory.mode(), directory.owner())

@@ -14,8 +14,8 @@ use super::StoreError;
 pub(super) const VERSION: u32 = 2;
 
 /// What lies in it.
-pub(super) const DIRECTORIES: [&str; 9] =
-    ["blobs", "packs", "memo", "rooms", "names", "partial", "locks", "boots", "scratch"];
+pub(super) const DIRECTORIES: [&str; 10] =
+    ["jots", "blobs", "packs", "memo", "rooms", "names", "partial", "locks", "boots", "scratch"];
 
 /// How exactly it is known when something was last used.
 const USED: Duration = Duration::from_secs(24 * 60 * 60);

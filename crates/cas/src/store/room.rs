@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Access, Store, StoreError, format};
-use crate::{Entry, ImagePath, Owner, Tree};
+use crate::{Digest, Entry, ImagePath, Owner, Tree};
 
 /// Whose the files of a room are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,17 +19,18 @@ pub enum Ownership {
     Tree,
 }
 
+fn room_name(tree: &Digest, ownership: Ownership) -> String {
+    let suffix = match ownership {
+        Ownership::Caller => "",
+        Ownership::Tree => "-owned",
+    };
+    format!("{}{suffix}", tree.hex())
+}
+
 impl Store {
-    /// Returns a directory that holds this tree, and makes it where it is missing; it is not to be written to.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] if a content isn't in the store; [`StoreError::Io`].
-    pub fn room(&self, tree: &Tree, ownership: Ownership) -> Result<PathBuf, StoreError> {
-        let suffix = match ownership {
-            Ownership::Caller => "",
-            Ownership::Tree => "-owned",
-        };
-        let name = format!("{}{suffix}", tree.digest().hex());
+    /// Returns the directory that holds the tree of this digest, if that was made.
+    pub fn room_of(&self, tree: &Digest, ownership: Ownership) -> Option<PathBuf> {
+        let name = room_name(tree, ownership);
         let caches = std::iter::once(&self.inner.root).chain(&self.inner.also);
         for place in caches.map(|root| root.join("rooms").join(&name)) {
             if let Some(metadata) = fs::metadata(&place).ok().filter(fs::Metadata::is_dir) {
@@ -37,8 +38,20 @@ impl Store {
                     format::mark_used(&place, &metadata);
                 }
                 self.occupy(&place);
-                return Ok(place);
+                return Some(place);
             }
+        }
+        None
+    }
+
+    /// Returns a directory that holds this tree, and makes it where it is missing; it is not to be written to.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if a content isn't in the store; [`StoreError::Io`].
+    pub fn room(&self, tree: &Tree, ownership: Ownership) -> Result<PathBuf, StoreError> {
+        let name = room_name(&tree.digest(), ownership);
+        if let Some(place) = self.room_of(&tree.digest(), ownership) {
+            return Ok(place);
         }
         let place = match self.inner.access {
             Access::Write => self.inner.root.join("rooms").join(&name),

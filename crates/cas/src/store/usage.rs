@@ -18,6 +18,8 @@ pub enum Kind {
     Pack,
     /// What was computed from what.
     Result,
+    /// What was noted about this machine's files.
+    Note,
     /// A tree written out as files.
     Room,
     /// A download that isn't whole.
@@ -89,9 +91,13 @@ impl Store {
     pub(super) fn items(&self) -> Result<Vec<Item>, StoreError> {
         let root = &self.inner.root;
         let mut items = Vec::new();
-        for (kind, below) in
-            [(Kind::Blob, "blobs"), (Kind::Pack, "packs"), (Kind::Result, "memo"), (Kind::Partial, "partial")]
-        {
+        for (kind, below) in [
+            (Kind::Blob, "blobs"),
+            (Kind::Pack, "packs"),
+            (Kind::Result, "memo"),
+            (Kind::Partial, "partial"),
+            (Kind::Note, "jots"),
+        ] {
             let of_kind = files(&root.join(below))?;
             items.extend(of_kind.into_iter().map(|item| Item { kind, ..item }));
         }

@@ -70,6 +70,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("plan base", "plan --base trixie", "plan"),
     ("plan platform", "plan --platform linux/arm64", "plan"),
     ("plan shell", "plan --shell", "plan"),
+    ("plan tool", "plan --tool curl", "plan"),
     ("plan system_package", "plan --system-package git", "plan"),
     ("plan ignore", "plan --ignore '*.csv'", "plan"),
     ("plan from", "plan --from ipython", "plan"),

@@ -16,6 +16,7 @@ fn named(kind: Kind) -> (&'static str, &'static str) {
         Kind::Blob => ("blobs", "downloads, compressed parts, layers, manifests"),
         Kind::Pack => ("packs", "what packages and wheels unpack to"),
         Kind::Result => ("results", "what was computed from what"),
+        Kind::Note => ("notes", "digests of projects' files as they were seen last"),
         Kind::Room => ("rooms", "trees that programs were run in"),
         Kind::Partial => ("partial", "downloads that aren't whole"),
         Kind::Unfinished => ("unfinished", "work of running or ended processes"),

@@ -50,19 +50,26 @@ fn an_edit_unpacks_nothing_and_is_the_same_as_a_build_from_nothing() {
     assert_eq!(work(&town, &[]), "");
     assert_eq!(town.builds(&["shop"]), afresh(&town));
     town.write("shop/more.py", "");
-    assert_eq!(work(&town, &[]), "unpack fetch", "a new path may be in the way of another's");
+    assert_eq!(work(&town, &[]), "unpack fetch fetch", "a new path may be in the way of another's");
     assert_eq!(town.builds(&["shop"]), afresh(&town));
 }
 
 #[test]
 fn the_reasons_for_another_layer_are_its_fields() {
     let Some(town) = shop() else { return };
-    assert_snapshot!(why(&town, &[]), @"");
-    assert_snapshot!(why(&town, &[]), @"");
+    assert_snapshot!(why(&town, &[]), @"no build of this name and platform is known to compare with");
+    assert_snapshot!(why(&town, &[]), @"nothing has changed");
     town.write("shop/main.py", "print('edited')\n");
     fs::remove_file(town.path("shop/other.py")).unwrap();
-    assert_snapshot!(why(&town, &["--system-package", "toy-tool"]), @"");
-    assert_snapshot!(why(&town, &["--compression", "none"]), @"");
+    assert_snapshot!(why(&town, &["--system-package", "toy-tool"]), @r"
+        app: /app/main.py was 03e693d9f2f6, is 2ae44e055a40
+        app: /app/other.py is gone (f469842763db)
+        system is new
+    ");
+    assert_snapshot!(why(&town, &["--compression", "none"]), @r"
+        all layers: compression was Gzip, is None
+        system is gone
+    ");
 }
 
 /// Everything is rewritten in the same instant, as fast as a program can.
@@ -120,7 +127,14 @@ fn a_plan_says_what_goes_in_and_writes_nothing() {
     let Some(town) = shop() else { return };
     let planned = town.succeeds(&["plan", "--quiet", "shop", "--system-package", "toy-tool"]);
     let lines: Vec<&str> = planned.stdout.lines().filter(|line| !line.contains("  base  ")).collect();
-    assert_snapshot!(lines.join("\n"), @"");
+    assert_snapshot!(lines.join("\n"), @r"
+        shop:latest for linux/amd64: Python 3.11.2 on x86_64 with glibc 2.36, Debian bookworm: 35 packages
+        name                   version            layer   kind         size  why
+        toy-tool               1                  system  package     744 B  tool.minke.system-packages
+        toy                    1                  rest    wheel       799 B  toy-1-py3-none-any.whl
+        shop                                      app     files           -  the project has no build system
+        unknown: which packages the wheels ask for: `minke lock` fetches the wheels and finds out
+    ");
     assert!(!town.path("shop/minke.lock").exists());
     let json: serde_json::Value =
         serde_json::from_str(&town.succeeds(&["plan", "--json", "--quiet", "shop"]).stdout).unwrap();

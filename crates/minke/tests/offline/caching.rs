@@ -65,7 +65,7 @@ fn images_outlive_what_they_were_made_of() {
     let Some(town) = Town::with(&wheels) else { return };
     town.project("shop", &wheels);
     let first = town.builds(&["shop", "-o", "oci-archive:first.tar"]);
-    assert_eq!(kinds(&town), ["blobs", "names", "packs", "results", "rooms"]);
+    assert_eq!(kinds(&town), ["blobs", "names", "notes", "packs", "results", "rooms"]);
     town.succeeds(&["cache", "gc", "--max-size", "0"]);
     assert_eq!(kinds(&town), ["blobs", "names"]);
     assert_runs(&town, &[]);

@@ -140,7 +140,7 @@ fn settings_that_nobody_knows() {
     stderr: error: cannot read the project
       because: cannot read the settings
       because: TOWN/shop/minke.toml has an unknown key
-      because: `tool`
+      because: `tool`; did you mean `tools`?
     ");
     assert_no_work(&town);
 }
