@@ -406,8 +406,8 @@ fn nothing_is_left_in_the_cache_and_the_room_is_as_it_was() {
     yard.store = store;
     let container = yard.script("open('/tmp/x', 'w').write('x'); os.remove('/home/app/kept')");
     assert_eq!(yard.run(&container).0, 0);
-    let mut rooms = fs::read_dir(yard.store.root().join("rooms")).unwrap();
-    let room = rooms.next().unwrap().unwrap().path();
+    let mut rooms = fs::read_dir(yard.store.root().join("rooms")).unwrap().map(|room| room.unwrap().path());
+    let room = rooms.find(|room| room.is_dir()).unwrap();
     assert_eq!(fs::read_to_string(room.join("home/app/kept")).unwrap(), "from the image");
     assert_eq!(fs::read_dir(room.join("tmp")).unwrap().count(), 0);
     let scratch = fs::read_dir(yard.store.root().join("scratch")).unwrap().next().unwrap().unwrap().path();
