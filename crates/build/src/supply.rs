@@ -12,6 +12,7 @@ use minke_net::Client;
 
 use crate::debian::{self, Debian, DebianError, Kept, Pick, Roots};
 use crate::event::Reporter;
+use crate::interpreter::InterpreterPin;
 use crate::platform::Platform;
 use crate::request::{Host, LockPolicy, Upgrade};
 use crate::settings::Settings;
@@ -57,6 +58,8 @@ pub struct Supply<'build> {
     now: Mutex<SystemLock>,
     /// The builds that took part, all others of the same Python being outgrown.
     built: Mutex<BTreeSet<BuildKey>>,
+    /// The platforms whose base was asked for, with the interpreter where that isn't the suite's own.
+    based: Mutex<BTreeMap<Platform, Option<InterpreterPin>>>,
     debian: Mutex<Option<Arc<Debian>>>,
 }
 
@@ -82,6 +85,7 @@ impl<'build> Supply<'build> {
             before,
             now: Mutex::new(now),
             built: Mutex::default(),
+            based: Mutex::default(),
             debian: Mutex::default(),
         }
     }
@@ -93,6 +97,11 @@ impl<'build> Supply<'build> {
         let mut lock = self.now().clone();
         let built = self.built.lock().expect(UNPOISONED);
         let targets: BTreeSet<&str> = built.iter().map(|key| key.target.as_str()).collect();
+        for (platform, interpreter) in self.based.lock().expect(UNPOISONED).iter() {
+            if let Some(locked) = lock.platforms.get_mut(platform) {
+                locked.interpreter.clone_from(interpreter);
+            }
+        }
         lock.builds.retain(|key, _| built.contains(key) || !targets.contains(key.target.as_str()));
         lock
     }
@@ -112,8 +121,30 @@ impl<'build> Supply<'build> {
         }
     }
 
+    /// Returns the interpreter that a platform is locked to, if there is one and it fits.
+    pub fn interpreter(&self, platform: Platform, fits: impl Fn(&str) -> bool) -> Option<InterpreterPin> {
+        let locked = self.usable(platform).filter(|_| self.upgrade == Upgrade::Nothing)?.interpreter?;
+        fits(&locked.version).then_some(locked)
+    }
+
+    /// Pins the interpreter of a platform whose base is asked for next.
+    ///
+    /// # Errors
+    /// [`SupplyError::Outgrown`] if the lock has another one, or none, and may not be changed.
+    pub fn keep_interpreter(&self, platform: Platform, pin: InterpreterPin) -> Result<(), SupplyError> {
+        let locked = self.before.platforms.get(&platform).and_then(|locked| locked.interpreter.as_ref());
+        if self.locks == LockPolicy::Locked && locked != Some(&pin) {
+            return Err(SupplyError::Outgrown {
+                what: format!("lacks Python {} for {platform}", pin.version),
+            });
+        }
+        self.based.lock().expect(UNPOISONED).insert(platform, Some(pin));
+        Ok(())
+    }
+
     /// Returns a base as it is locked, if that was chosen for some packages and maybe others.
     pub fn locked_base(&self, platform: Platform, least: &Roots) -> Option<(Roots, Vec<Pick>)> {
+        self.based.lock().expect(UNPOISONED).entry(platform).or_default();
         let locked = self.usable(platform).filter(|_| self.upgrade == Upgrade::Nothing)?;
         let base = Some(locked.base).filter(|base| base.roots.is_superset(&names(least)))?;
         let root = |name: &String| Some((name.parse().ok()?, BTreeSet::from([INTERPRETER.to_owned()])));
@@ -127,6 +158,7 @@ impl<'build> Supply<'build> {
     /// # Errors
     /// [`SupplyError`].
     pub fn base(&self, platform: Platform, roots: &Roots) -> Result<Vec<Pick>, SupplyError> {
+        self.based.lock().expect(UNPOISONED).entry(platform).or_default();
         let names = names(roots);
         let locked = self.usable(platform);
         if let Some(locked) = &locked
@@ -146,7 +178,7 @@ impl<'build> Supply<'build> {
         let platforms = &mut self.now().platforms;
         let suite = debian::suite(self.wishes.0).value;
         let (archives, system) = (archive.believed(), locked.and_then(|locked| locked.system));
-        platforms.insert(platform, LockedPlatform { suite, archives, base, system });
+        platforms.insert(platform, LockedPlatform { suite, interpreter: None, archives, base, system });
         Ok(picks)
     }
 

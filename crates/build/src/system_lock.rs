@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minke_cas::{Digest, SourceUrl};
 
 use crate::debian::Pick;
+use crate::interpreter::InterpreterPin;
 use crate::platform::Platform;
 
 pub use read::SystemLockError;
@@ -37,6 +38,8 @@ pub struct SystemLock {
 pub struct LockedPlatform {
     /// The suite, such as `trixie`.
     pub suite: String,
+    /// The interpreter, where it isn't the suite's own.
+    pub interpreter: Option<InterpreterPin>,
     /// The signed lists that the choice was made from, in the order in which they count.
     pub archives: Vec<LockedArchive>,
     /// The interpreter and what every image has.
@@ -148,6 +151,11 @@ impl SystemLock {
             };
             locked.packages().map(entry).collect::<Vec<_>>()
         });
+        let interpreters = self.platforms.iter().filter_map(|(platform, locked)| {
+            let pin = locked.interpreter.as_ref()?;
+            let why = "tool.minke.python".to_owned();
+            Some(((platform.to_string(), "interpreter".to_owned()), (pin.version.clone(), why)))
+        });
         let builds = self.builds.iter().flat_map(|(key, wheels)| {
             let entry = |wheel: &LockedWheel| {
                 let mut words = wheel.name.splitn(3, '-');
@@ -157,7 +165,7 @@ impl SystemLock {
             };
             wheels.iter().map(entry).collect::<Vec<_>>()
         });
-        packages.chain(builds).collect()
+        packages.chain(interpreters).chain(builds).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     BuildKey, LockedArchive, LockedLayer, LockedPlatform, LockedWheel, SystemLock, VERSION, WheelPlace,
 };
 use crate::debian::Pick;
+use crate::interpreter::InterpreterPin;
 use crate::platform::Platform;
 
 /// A `minke.lock` cannot be read.
@@ -81,6 +82,7 @@ struct PlatformTable {
     packages: Spanned<usize>,
     base: Vec<String>,
     system: Option<Vec<String>>,
+    interpreter: Option<InterpreterPin>,
     #[serde(default, rename = "archive")]
     archives: Vec<ArchiveTable>,
     #[serde(default, rename = "package")]
@@ -188,7 +190,7 @@ fn platform(
     table: PlatformTable,
     at: &impl Fn(Range<usize>) -> usize,
 ) -> Result<LockedPlatform, SystemLockError> {
-    let PlatformTable { name: _, suite, packages, base, system, archives, all } = table;
+    let PlatformTable { name: _, suite, packages, base, system, interpreter, archives, all } = table;
     count("packages", (&packages, all.len()), at)?;
     let layer = |roots: Vec<String>| LockedLayer { roots: roots.into_iter().collect(), packages: Vec::new() };
     let (mut base, mut system) = (layer(base), system.map(layer));
@@ -209,7 +211,7 @@ fn platform(
         date,
         in_release,
     });
-    Ok(LockedPlatform { suite, archives: archives.collect(), base, system })
+    Ok(LockedPlatform { suite, interpreter, archives: archives.collect(), base, system })
 }
 
 fn package(table: PackageTable) -> (Layer, Pick) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::interpreter::InterpreterPin;
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
@@ -24,6 +25,11 @@ fn lock() -> SystemLock {
     };
     let platform = LockedPlatform {
         suite: "trixie".to_owned(),
+        interpreter: Some(InterpreterPin {
+            version: "3.12.16".to_owned(),
+            url: "http://host.test/cpython-3.12.16.tar.gz".to_owned(),
+            sha256: digest("cpython"),
+        }),
         archives: vec![LockedArchive {
             suite: "trixie".to_owned(),
             date: "2026-11-14T09:12:33Z".to_owned(),
@@ -60,6 +66,11 @@ fn a_lock_is_one_field_a_line() {
         packages = 2
         base = ["libc6"]
         system = ["libgomp1"]
+
+        [platform.interpreter]
+        version = "3.12.16"
+        url = "http://host.test/cpython-3.12.16.tar.gz"
+        sha256 = "d92d2be623c8d0e6ffd8883eb2fd6675846b2660414d3032be2d151421f2a954"
 
         [[platform.archive]]
         suite = "trixie"
@@ -121,37 +132,37 @@ fn a_lock_that_cannot_be_believed_is_refused_with_its_line() {
     insta::assert_snapshot!(replaced("packages = 2", "packages = 3"), @"line 9: it says 3 packages, and has 2");
     insta::assert_snapshot!(replaced("sha256 = \"", "sha256 = \"zz"), @r#"
         it is not a lock that minke has written
-        TOML parse error at line 27, column 10
+        TOML parse error at line 16, column 10
            |
-        27 | sha256 = "zzfb9ce3b804ed6882db53398f268a9c8e59ab103221188aee6513dfddde5b9aff"
+        16 | sha256 = "zzd92d2be623c8d0e6ffd8883eb2fd6675846b2660414d3032be2d151421f2a954"
            |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        `sha256:zzfb9ce3b804ed6882db53398f268a9c8e59ab103221188aee6513dfddde5b9aff` is not a sha256 digest (64 lower-case hex digits, with or without `sha256:`)
+        `zzd92d2be623c8d0e6ffd8883eb2fd6675846b2660414d3032be2d151421f2a954` is not a sha256 digest (64 lower-case hex digits, with or without `sha256:`)
     "#);
     insta::assert_snapshot!(replaced("path = \"pool", "path = \"../../pool"), @r#"
         it is not a lock that minke has written
-        TOML parse error at line 25, column 8
+        TOML parse error at line 30, column 8
            |
-        25 | path = "../../pool/main/x/libc6_2.41-12+deb13u1_amd64.deb"
+        30 | path = "../../pool/main/x/libc6_2.41-12+deb13u1_amd64.deb"
            |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         `../../pool/main/x/libc6_2.41-12+deb13u1_amd64.deb` is no path of a package's file below an archive
     "#);
     insta::assert_snapshot!(replaced("layer = \"base\"", "layer = \"basement\""), @r#"
         it is not a lock that minke has written
-        TOML parse error at line 22, column 9
+        TOML parse error at line 27, column 9
            |
-        22 | layer = "basement"
+        27 | layer = "basement"
            |         ^^^^^^^^^^
         unknown variant `basement`, expected `base` or `system`
     "#);
     insta::assert_snapshot!(replaced("size = 12", "sizes = 12"), @r"
         it is not a lock that minke has written
-        TOML parse error at line 26, column 1
+        TOML parse error at line 31, column 1
            |
-        26 | sizes = 12
+        31 | sizes = 12
            | ^^^^^
         unknown field `sizes`, expected one of `name`, `version`, `architecture`, `layer`, `why`, `suite`, `path`, `size`, `sha256`
     ");
-    insta::assert_snapshot!(replaced("\"libgomp1\"\nversion", "\"libc6\"\nversion"), @"line 28: `libc6` is there twice");
+    insta::assert_snapshot!(replaced("\"libgomp1\"\nversion", "\"libc6\"\nversion"), @"line 33: `libc6` is there twice");
 }
 
 #[test]

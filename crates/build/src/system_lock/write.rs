@@ -6,6 +6,7 @@ use super::{
     BuildKey, LockedArchive, LockedLayer, LockedPlatform, LockedWheel, SystemLock, VERSION, WheelPlace,
 };
 use crate::debian::Pick;
+use crate::interpreter::InterpreterPin;
 use crate::platform::Platform;
 
 const HEADER: &str = "\
@@ -29,7 +30,7 @@ pub(super) fn text(lock: &SystemLock) -> String {
 }
 
 fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform) {
-    let LockedPlatform { suite, archives, base, system } = locked;
+    let LockedPlatform { suite, interpreter, archives, base, system } = locked;
     text.push_str("\n[[platform]]\n");
     line(text, "name", &quoted(&platform.to_string()));
     line(text, "suite", &quoted(suite));
@@ -38,6 +39,12 @@ fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform
     line(text, "base", &list(&base.roots));
     if let Some(system) = system {
         line(text, "system", &list(&system.roots));
+    }
+    if let Some(InterpreterPin { version, url, sha256 }) = interpreter {
+        text.push_str("\n[platform.interpreter]\n");
+        line(text, "version", &quoted(version));
+        line(text, "url", &quoted(url));
+        line(text, "sha256", &quoted(&sha256.hex()));
     }
     for LockedArchive { suite, date, in_release } in archives {
         text.push_str("\n[[platform.archive]]\n");

@@ -15,7 +15,7 @@ pub(super) const VERSION: u32 = 2;
 
 /// What lies in it.
 pub(super) const DIRECTORIES: [&str; 10] =
-    ["jots", "blobs", "packs", "memo", "rooms", "names", "partial", "locks", "boots", "scratch"];
+    ["blobs", "packs", "memo", "rooms", "names", "partial", "locks", "boots", "scratch", "jots"];
 
 /// How exactly it is known when something was last used.
 const USED: Duration = Duration::from_secs(24 * 60 * 60);

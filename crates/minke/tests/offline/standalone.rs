@@ -263,6 +263,15 @@ fn a_version_that_the_suite_has_not_is_taken_from_uvs_list_by_its_settings() {
     let ran = build(&["--python", "3.11.9"], &[list.clone(), mirror]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!((server.requests(RELEASED), server.requests("/list.json")), (0, 1), "the mirror is asked");
+    // It is locked by now: no list is asked again, and an empty cache gets the same.
+    std::fs::remove_dir_all(town.path("cache")).unwrap();
+    let again = build(&["--python", "3.11.9", "--locked"], &[]);
+    assert_eq!((again.status, &again.stdout), (0, &ran.stdout), "{}", again.stderr);
+    assert_eq!(
+        (server.requests(RELEASED), server.requests("/list.json")),
+        (1, 1),
+        "its address is in the lock"
+    );
     let direct = build(&["--standalone", "shop/python.tar.gz", "-t", "direct"], &[]);
     let digest = |reference: &str| reference.trim().split_once('@').unwrap().1.to_owned();
     assert_eq!(digest(&ran.stdout), digest(&direct.stdout), "a Python is what it is, wherever it came from");
@@ -295,6 +304,7 @@ fn where_no_list_is_named_uv_is_asked_and_the_releases_sums() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(server.requests("/releases/download/1/SHA256SUMS"), 1);
     fs::remove_file(town.path("served/releases/download/1/SHA256SUMS")).unwrap();
+    fs::remove_file(town.path("shop/minke.lock")).unwrap();
     assert_snapshot!(build().seen().replace(&server.url(), "http://host.test"), @r#"
         status: 5
         stderr: error: `python` was set by --python to 3.11.9, Debian bookworm has 3.11.2, and no other can be had

@@ -99,6 +99,10 @@ impl Foreman<'_> {
         let Some(said) = &self.request.settings.python else { return Ok(None) };
         let PythonWish::Version(text) = &said.value else { return Ok(None) };
         let wanted = version(text, &said.origin)?;
+        if self.locked_python(&wanted, platform).is_some() {
+            let (origin, has) = (said.origin.clone(), "another one".to_owned());
+            return Ok(Some(OtherPython { wanted, origin, has }));
+        }
         let has = self.hop(Hop::Plan, Unit::Pieces, |_| Ok(self.supply.python(platform)?))?;
         let other = OtherPython { wanted, origin: said.origin.clone(), has };
         Ok((!fits(&wanted, &version(&other.has, &Origin::Default)?)).then_some(other))

@@ -9,7 +9,7 @@ use minke_distro::setup;
 use minke_elf::Unmet;
 use minke_python::{Libc, PythonVersion, Target};
 
-use super::debian::{Assembled, OtherPython, libc};
+use super::debian::{Assembled, OtherPython, fits, libc};
 use super::{Base, Distribution, Made, SCRATCH, Workbench, here, venv};
 use crate::debian::{Pick, Roots};
 use crate::error::BuildError;
@@ -35,13 +35,16 @@ impl Foreman<'_> {
     pub(super) fn managed_base(&self, other: OtherPython) -> Result<Base, BuildError> {
         let OtherPython { wanted, origin, has } = other;
         let take = |platform| {
-            let pinned = self.pin(&wanted, platform).map_err(|source| BuildError::WrongPython {
+            let locked = self.locked_python(&wanted, platform);
+            let pinned = locked.map_or_else(|| self.pin(&wanted, platform), Ok);
+            let pinned = pinned.map_err(|source| BuildError::WrongPython {
                 origin: origin.clone(),
                 wanted,
                 suite: self.suite_name().to_owned(),
                 has: has.clone(),
                 source: Box::new(source),
             })?;
+            self.supply.keep_interpreter(platform, pinned.clone())?;
             self.reporter
                 .note(format!("Debian {} has no Python {wanted}: taking {pinned}", self.suite_name()));
             let python = self.standalone(&pinned.wish(&self.request.host), platform)?;
@@ -55,6 +58,11 @@ impl Foreman<'_> {
             let (_, tree) = self.assemble_upon(&twin, &picks)?;
             self.bench(&tree, &target_of(&twin, here, libc(&picks)), &twin.interpreter)
         })
+    }
+
+    /// Returns the archive that the project is locked to, if it has the Python that is wanted.
+    pub(super) fn locked_python(&self, wanted: &PythonVersion, platform: Platform) -> Option<InterpreterPin> {
+        self.supply.interpreter(platform, |version| version.parse().is_ok_and(|there| fits(wanted, &there)))
     }
 
     /// Pins the newest archive of a version, by uv's settings.
