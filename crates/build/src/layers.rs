@@ -13,8 +13,8 @@ use crate::settings::LayerPolicy;
 /// A wheel of at least this many bytes gets a layer of its own.
 const HEAVY: u64 = 8 * 1024 * 1024;
 
-/// At most so many distributions get one: with the four others an image has ten layers.
-const HEAVY_COUNT: usize = 6;
+/// The layers that aren't a distribution's: base, system, rest, app.
+const OTHERS: usize = 4;
 
 /// The layer of an image that has one.
 const ALL: &str = "all";
@@ -30,14 +30,14 @@ pub struct Cut {
 
 /// Cuts settled parts into layers, lowest first; layers without files are left out.
 pub fn cut(parts: Vec<Part>, policy: LayerPolicy) -> Vec<Cut> {
-    let heavy = heavy(parts.iter().map(|part| &part.owner));
+    let heavy = heavy(parts.iter().map(|part| &part.owner), policy);
     let mut cuts: Vec<Cut> = Vec::new();
     let mut ordered: Vec<(usize, String, Part)> = parts
         .into_iter()
         .map(|part| {
             let (rank, name) = match policy {
                 LayerPolicy::Single => (0, ALL.to_owned()),
-                LayerPolicy::Shared => place(&part.owner, &heavy),
+                LayerPolicy::Shared { .. } => place(&part.owner, &heavy),
             };
             (rank, name, part)
         })
@@ -84,15 +84,17 @@ fn add_directory(directories: &mut Tree, path: &ImagePath, whole: &Tree) {
 
 /// Returns the layer that each owner's files go into, in the owners' order.
 pub fn places(owners: &[Owner], policy: LayerPolicy) -> Vec<String> {
-    let heavy = heavy(owners);
+    let heavy = heavy(owners, policy);
     let layer = |owner: &Owner| match policy {
         LayerPolicy::Single => ALL.to_owned(),
-        LayerPolicy::Shared => place(owner, &heavy).1,
+        LayerPolicy::Shared { .. } => place(owner, &heavy).1,
     };
     owners.iter().map(layer).collect()
 }
 
-fn heavy<'owner>(owners: impl IntoIterator<Item = &'owner Owner>) -> Vec<String> {
+fn heavy<'owner>(owners: impl IntoIterator<Item = &'owner Owner>, policy: LayerPolicy) -> Vec<String> {
+    let LayerPolicy::Shared { budget } = policy else { return Vec::new() };
+    let most = usize::from(budget).saturating_sub(OTHERS);
     let mut sizes: Vec<(u64, &str)> = owners
         .into_iter()
         .filter_map(|owner| match owner {
@@ -103,7 +105,7 @@ fn heavy<'owner>(owners: impl IntoIterator<Item = &'owner Owner>) -> Vec<String>
         })
         .collect();
     sizes.sort_by(|(size, name), (other_size, other_name)| other_size.cmp(size).then(name.cmp(other_name)));
-    sizes.into_iter().take(HEAVY_COUNT).map(|(_, name)| name.to_owned()).collect()
+    sizes.into_iter().take(most).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn place(owner: &Owner, heavy: &[String]) -> (usize, String) {
@@ -153,17 +155,25 @@ mod tests {
 
     #[test]
     fn layers_go_from_what_is_shared_to_what_is_edited() {
-        let names: Vec<_> = cut(parts(), LayerPolicy::Shared).into_iter().map(|cut| cut.name).collect();
+        let names: Vec<_> = cut(parts(), LayerPolicy::SHARED).into_iter().map(|cut| cut.name).collect();
         assert_eq!(
             names,
             ["base", "system", "big0", "big1", "big2", "big3", "numpy", "scipy", "rest", "app"]
         );
     }
 
+    #[test]
+    fn a_budget_bounds_the_layers() {
+        for budget in [5, 7, 10, 100] {
+            let cuts = cut(parts(), LayerPolicy::Shared { budget });
+            assert_eq!(cuts.len(), usize::from(budget).min(14), "{budget}");
+        }
+    }
+
     /// The layers are disjoint and their union is the whole.
     #[test]
     fn a_cut_partitions() {
-        for policy in [LayerPolicy::Shared, LayerPolicy::Single] {
+        for policy in [LayerPolicy::SHARED, LayerPolicy::Single] {
             let mut paths: Vec<_> = parts()
                 .iter()
                 .flat_map(|part| part.tree.files().map(|(path, _)| path).collect::<Vec<_>>())

@@ -103,14 +103,65 @@ pub struct CacheWishes {
 }
 
 /// How the image is cut into layers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "LayersText")]
 pub enum LayerPolicy {
     /// Base, system, one layer for each heavy distribution, the rest, the app.
-    #[default]
-    Shared,
+    Shared {
+        /// How many layers there are at most, from 5 to 100.
+        budget: u8,
+    },
     /// Everything in one layer.
     Single,
+}
+
+impl LayerPolicy {
+    /// Layers that other images can share, ten at most.
+    pub const SHARED: Self = Self::Shared { budget: 10 };
+}
+
+impl Default for LayerPolicy {
+    fn default() -> Self {
+        Self::SHARED
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`\"shared\"`, `\"single\"` or `{ budget = 10 }` was expected")]
+enum LayersText {
+    Name(LayersName),
+    Table(LayersTable),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LayersName {
+    Shared,
+    Single,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayersTable {
+    budget: u8,
+}
+
+impl TryFrom<LayersText> for LayerPolicy {
+    type Error = String;
+
+    fn try_from(text: LayersText) -> Result<Self, String> {
+        match text {
+            LayersText::Name(LayersName::Shared) => Ok(Self::SHARED),
+            LayersText::Name(LayersName::Single) => Ok(Self::Single),
+            // Four layers have names of their own, and runtimes refuse more than some 120.
+            LayersText::Table(LayersTable { budget }) if (5..=100).contains(&budget) => {
+                Ok(Self::Shared { budget })
+            }
+            LayersText::Table(LayersTable { budget }) => Err(format!(
+                "a budget of {budget} layers is none from 5 to 100; `layers = \"single\"` makes one"
+            )),
+        }
+    }
 }
 
 /// How layers are compressed.
@@ -473,6 +524,19 @@ mod tests {
         assert_eq!(mirrors("debian.mirror = 'http://a.test  http://b.test'"), both);
         assert_eq!(mirrors("debian.mirror = ['http://a.test', 'http://b.test']"), both);
         assert!(mirrors("debian.mirror = ''").is_err() && mirrors("debian.mirror = []").is_err());
+    }
+
+    #[test]
+    fn layers_have_a_name_or_a_budget() {
+        let layers = |text: &str| read(&format!("layers = {text}")).map(|wishes| wishes.layers.unwrap());
+        assert_eq!(layers("'single'"), Ok(LayerPolicy::Single));
+        assert_eq!(layers("'shared'"), Ok(LayerPolicy::Shared { budget: 10 }));
+        assert_eq!(layers("{ budget = 100 }"), Ok(LayerPolicy::Shared { budget: 100 }));
+        for wrong in
+            ["{ budget = 4 }", "{ budget = 101 }", "{ budget = 300 }", "'many'", "{}", "{ budgets = 5 }"]
+        {
+            assert!(layers(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

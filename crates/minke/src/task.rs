@@ -381,7 +381,7 @@ fn packing(compression: Squeezing) -> Packing {
 
 fn layer_policy(layers: Cutting) -> LayerPolicy {
     match layers {
-        Cutting::Shared => LayerPolicy::Shared,
+        Cutting::Shared => LayerPolicy::SHARED,
         Cutting::Single => LayerPolicy::Single,
     }
 }

@@ -167,13 +167,13 @@ impl Foreman<'_> {
         let made = self.made(base)?;
         let compiler = made.compiler.clone();
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
-        let is_apart = policy == LayerPolicy::Shared && settled.is_apart();
+        let is_apart = policy != LayerPolicy::Single && settled.is_apart();
         // What a base image has stays in its own layers, as it is.
         let mut ours = settled.parts;
         ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
         let parts = self.compile((base, &bench, compiler.as_ref()), &ours, &settled.tree)?;
         let is_on_top =
-            |part: &Part| policy == LayerPolicy::Shared && matches!(part.owner, Owner::Project { .. });
+            |part: &Part| policy != LayerPolicy::Single && matches!(part.owner, Owner::Project { .. });
         let (own, below): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_on_top);
         let layers = self.layers(&layers::cut(below, policy), &settled.tree)?;
         let directories = layers::directories(&Cut { name: APP.to_owned(), parts: own }, &settled.tree);
