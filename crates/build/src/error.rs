@@ -124,6 +124,9 @@ pub enum BuildError {
         /// Where and why.
         source: SystemLockError,
     },
+    /// What an image has cannot be read from its layers.
+    #[error("cannot read the image's own layers")]
+    Flatten(#[source] minke_oci::FlattenError),
     /// A locked package is gone from the archive.
     #[error("{package}, which `minke.lock` names, is no longer in the archive")]
     Vanished {

@@ -47,5 +47,5 @@ pub use minke_net::{CredentialsUse, FetchError};
 pub use minke_oci::{Destination, LayerError, OutputError, Reference};
 pub use pipeline::base::ImageBaseError;
 pub use pipeline::{build, lock as pin, plan as intend};
-pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request, Upgrade};
+pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request, Twin, Upgrade};
 pub use supply::SupplyError;

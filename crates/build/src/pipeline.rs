@@ -5,6 +5,7 @@ mod ground;
 mod inputs;
 mod locks;
 mod planning;
+mod twin;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -151,7 +152,10 @@ impl Foreman<'_> {
         self.check_compression(&image, &grounded.wanted)?;
         self.deliver(&image, &name, &grounded.wanted)?;
         let inputs = self.inputs(&base, &others, &app);
+        let twin = self.twin(&base, &laid.layers, (&image, &entry, app.epoch), (&name, &grounded.wanted))?;
+        locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
         Ok(Built {
+            twin,
             why: inputs.note(self.store, &format!("{} {}", name.tagged(), self.platform())),
             name: name.tagged(),
             digest: image.manifest,

@@ -29,6 +29,8 @@ pub struct Request {
     pub tag: Option<String>,
     /// Where the image goes besides minke's own store, as in containers-transports(5).
     pub outputs: Vec<String>,
+    /// Whether a twin to look into is built beside it.
+    pub twin: Twin,
     /// The host, as far as minke may know it.
     pub host: Host,
 }
@@ -75,6 +77,16 @@ pub enum LockPolicy {
     Show,
 }
 
+/// Whether a twin of the image is built, with a shell and the like in one more layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Twin {
+    /// The image alone.
+    #[default]
+    Unwanted,
+    /// A twin under the image's name and `-debug`.
+    Wanted,
+}
+
 /// What of the locks moves on to what is offered today.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Upgrade {
@@ -117,6 +129,8 @@ pub struct Built {
     pub timings: Vec<(Hop, Duration)>,
     /// Where it was written to besides the store.
     pub outputs: Vec<String>,
+    /// The twin's `NAME:TAG@sha256:…`, if one was built.
+    pub twin: Option<String>,
     /// How what the layers are made from differs from the last build of this name; none if there was none.
     #[serde(skip)]
     pub why: Option<Vec<Reason>>,

@@ -177,8 +177,10 @@ impl<'build> Supply<'build> {
         let base = LockedLayer { roots: names, packages: picks.clone() };
         let platforms = &mut self.now().platforms;
         let suite = debian::suite(self.wishes.0).value;
-        let (archives, system) = (archive.believed(), locked.and_then(|locked| locked.system));
-        platforms.insert(platform, LockedPlatform { suite, interpreter: None, archives, base, system });
+        let archives = archive.believed();
+        let (system, debug) = locked.map_or((None, None), |locked| (locked.system, locked.debug));
+        platforms
+            .insert(platform, LockedPlatform { suite, interpreter: None, archives, base, system, debug });
         Ok(picks)
     }
 
@@ -220,6 +222,32 @@ impl<'build> Supply<'build> {
         }
         chosen.system = Some(LockedLayer { roots: names, packages: Vec::new() });
         self.now().platforms.insert(platform, chosen);
+        Ok(picks)
+    }
+
+    /// Chooses what is added for who looks into a container, once all else was chosen, which stays as it is.
+    ///
+    /// # Errors
+    /// [`SupplyError`].
+    pub fn debug(&self, platform: Platform, base: &Roots, more: &Roots) -> Result<Vec<Pick>, SupplyError> {
+        let names = names(more);
+        let known = self.now().platforms.get(&platform).cloned().expect("the base was chosen before");
+        let locked = known.debug.as_ref().filter(|_| self.upgrade == Upgrade::Nothing);
+        if let Some(locked) = locked.filter(|locked| locked.roots == names) {
+            return Ok(locked.packages.clone());
+        }
+        self.may_change(platform, (&BTreeSet::new(), &names))?;
+        let archive = self.archive(platform)?;
+        let mut roots = base.clone();
+        roots.extend(more.clone());
+        let all = self.choose(&archive, &roots, known.packages().collect())?;
+        let in_image =
+            known.base.packages.iter().chain(known.system.iter().flat_map(|layer| &layer.packages));
+        let in_image: BTreeSet<&str> = in_image.map(|pick| pick.name.as_str()).collect();
+        let picks: Vec<Pick> =
+            all.into_iter().filter(|pick| !in_image.contains(pick.name.as_str())).collect();
+        let debug = Some(LockedLayer { roots: names, packages: picks.clone() });
+        self.now().platforms.insert(platform, LockedPlatform { debug, ..known });
         Ok(picks)
     }
 

@@ -46,6 +46,8 @@ pub struct LockedPlatform {
     pub base: LockedLayer,
     /// What this project needs besides; none before it was ever found out.
     pub system: Option<LockedLayer>,
+    /// What `--debug` adds; none where it was never asked for.
+    pub debug: Option<LockedLayer>,
 }
 
 /// A signed list of an archive, as it was when it was believed.
@@ -172,7 +174,8 @@ impl SystemLock {
 impl LockedPlatform {
     /// Returns all packages, the base's first.
     pub fn packages(&self) -> impl Iterator<Item = &Pick> {
-        self.base.packages.iter().chain(self.system.iter().flat_map(|layer| &layer.packages))
+        let others = self.system.iter().chain(&self.debug);
+        self.base.packages.iter().chain(others.flat_map(|layer| &layer.packages))
     }
 }
 

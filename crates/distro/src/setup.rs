@@ -158,6 +158,34 @@ pub fn shell_roots() -> BTreeSet<PackageName> {
     ["coreutils", "dash"].map(|name| name.parse().expect("a package's name")).into()
 }
 
+/// Returns the packages of a layer for who looks into a container: a shell with the usual programs, and what line
+/// editors, such as pdb's, need to know of terminals.
+pub fn debug_roots() -> BTreeSet<PackageName> {
+    ["busybox-static", "ncurses-base"].map(|name| name.parse().expect("a package's name")).into()
+}
+
+/// Returns links that make busybox's programs callable by name, where an image has no others.
+///
+/// `has` tells what it has.
+pub fn busybox_links(has: impl Fn(&ImagePath) -> bool) -> Tree {
+    let mut links = Tree::new();
+    for applet in APPLETS {
+        let path: ImagePath = format!("/usr/bin/{applet}").parse().expect("an absolute path");
+        if !has(&path) {
+            links.insert(&path, Entry::symlink("busybox")).expect("each program is named once");
+        }
+    }
+    links
+}
+
+/// What one types in a container to find out what is wrong with it; busybox has them all.
+const APPLETS: [&str; 48] = [
+    "awk", "base64", "basename", "cat", "chmod", "clear", "cmp", "cp", "cut", "date", "dd", "df", "diff",
+    "dirname", "du", "echo", "env", "find", "free", "grep", "head", "hexdump", "hostname", "id", "kill",
+    "less", "ln", "ls", "mkdir", "more", "mv", "nc", "nslookup", "ping", "ps", "pwd", "rm", "sed", "sh",
+    "sleep", "sort", "stat", "tail", "tar", "top", "vi", "wget", "xargs",
+];
+
 /// Returns the minor version of the Python that the archives have, the highest if they have several.
 pub fn python_minor(index: &PackageIndex) -> Option<u32> {
     let minors = index.names().filter_map(|name| {

@@ -98,7 +98,7 @@ fn shown<T>(
     (screen, around): (&Screen, &Surroundings),
     work: impl FnOnce(&Request, &Store, &Reporter) -> Result<T, BuildError>,
 ) -> Result<T, Failure> {
-    let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, why: _ } = task;
+    let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why: _ } = task;
     let in_files = if from.is_some() { Ok(Vec::new()) } else { foreman::wishes(&project) };
     let settings = Settings::of(in_files.map_err(Failure::Project)?.into_iter().chain(wishes));
     cache_also.extend(settings.cache_also.iter().map(|also| project.join(also)));
@@ -111,7 +111,7 @@ fn shown<T>(
     let done = opened.and_then(|store| {
         signals::watch(store.clone(), showing.curtain())?;
         let host = around.host.clone();
-        let request = Request { project, from, settings, locks, upgrade, tag, outputs, host };
+        let request = Request { project, from, settings, locks, upgrade, tag, outputs, twin, host };
         let done = work(&request, &store, &reporter);
         // Who watches for signals has the store to the end.
         store.abandon();

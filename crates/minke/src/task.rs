@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, PythonWish, StandaloneWish, Wishes};
-use minke_build::{LockPolicy, Upgrade};
+use minke_build::{LockPolicy, Twin, Upgrade};
 use minke_cas::{Clean, Keep};
 
 use crate::arguments::{
@@ -93,6 +93,8 @@ pub(crate) struct BuildTask {
     pub(crate) tag: Option<String>,
     /// Where it goes besides the store; `docker-daemon:` alone means under the image's own name.
     pub(crate) outputs: Vec<String>,
+    /// Whether a twin to look into is built beside it.
+    pub(crate) twin: Twin,
     /// Whether it is to be said why layers are other ones.
     pub(crate) why: Why,
 }
@@ -225,6 +227,7 @@ fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildT
     let load = image.load.then(|| format!("docker-daemon:{}", tag.as_deref().unwrap_or_default()));
     let outputs = image.output.iter().cloned().chain(load).collect();
     let locks = if python.locked { LockPolicy::Locked } else { LockPolicy::Update };
+    let twin = if image.debug { Twin::Wanted } else { Twin::Unwanted };
     let said = vec![
         image_wishes(image),
         python_wishes(python, around),
@@ -234,7 +237,7 @@ fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildT
     let wishes = wishes_over(said, around)?;
     let (project, upgrade) = (around.absolute(&project), Upgrade::Nothing);
     let why = if why { Why::Asked } else { Why::Unasked };
-    Ok(BuildTask { project, from, wishes, locks, upgrade, tag, outputs, why })
+    Ok(BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why })
 }
 
 fn plan_task(arguments: PlanArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
@@ -242,7 +245,17 @@ fn plan_task(arguments: PlanArguments, around: &Surroundings) -> Result<BuildTas
     let locks = if python.locked { LockPolicy::Locked } else { LockPolicy::Show };
     let wishes = wishes_over(vec![python_wishes(python, around), system_wishes(system)], around)?;
     let (project, upgrade, why) = (around.absolute(&project), Upgrade::Nothing, Why::Unasked);
-    Ok(BuildTask { project, from, wishes, locks, upgrade, tag: None, outputs: Vec::new(), why })
+    Ok(BuildTask {
+        project,
+        from,
+        wishes,
+        locks,
+        upgrade,
+        tag: None,
+        outputs: Vec::new(),
+        twin: Twin::Unwanted,
+        why,
+    })
 }
 
 /// Lays what arguments say over what the environment says.
@@ -267,13 +280,24 @@ fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTas
     };
     let wishes = wishes_over(vec![python_wishes(python, around), system_wishes(system)], around)?;
     let (project, why) = (around.absolute(&project), Why::Unasked);
-    Ok(BuildTask { project, from: None, wishes, locks, upgrade, tag: None, outputs: Vec::new(), why })
+    Ok(BuildTask {
+        project,
+        from: None,
+        wishes,
+        locks,
+        upgrade,
+        tag: None,
+        outputs: Vec::new(),
+        twin: Twin::Unwanted,
+        why,
+    })
 }
 
 // Arguments are taken apart by name and without `..`, so that one that is forgotten doesn't compile.
 
 fn image_wishes(arguments: ImageArguments) -> Said {
-    let ImageArguments { tag: _, output: _, load: _, compression, layers, label, annotation } = arguments;
+    let ImageArguments { tag: _, output: _, load: _, debug: _, compression, layers, label, annotation } =
+        arguments;
     let none = Wishes::default;
     vec![
         ("--compression", Wishes { compression: compression.map(packing), ..none() }),

@@ -281,7 +281,7 @@ impl Foreman<'_> {
         self.write_all(&cuts.iter().map(spec).collect::<Vec<_>>())
     }
 
-    fn write_all(&self, specs: &[LayerSpec]) -> Result<Vec<Layer>, BuildError> {
+    pub(super) fn write_all(&self, specs: &[LayerSpec]) -> Result<Vec<Layer>, BuildError> {
         self.hop(Hop::Layers, Unit::Bytes, |meter| {
             let write = |spec: &LayerSpec| {
                 let failed = |source| BuildError::Layer { layer: spec.name.clone(), source };

@@ -82,6 +82,7 @@ struct PlatformTable {
     packages: Spanned<usize>,
     base: Vec<String>,
     system: Option<Vec<String>>,
+    debug: Option<Vec<String>>,
     interpreter: Option<InterpreterPin>,
     #[serde(default, rename = "archive")]
     archives: Vec<ArchiveTable>,
@@ -102,6 +103,7 @@ struct ArchiveTable {
 enum Layer {
     Base,
     System,
+    Debug,
 }
 
 #[derive(Deserialize)]
@@ -190,10 +192,10 @@ fn platform(
     table: PlatformTable,
     at: &impl Fn(Range<usize>) -> usize,
 ) -> Result<LockedPlatform, SystemLockError> {
-    let PlatformTable { name: _, suite, packages, base, system, interpreter, archives, all } = table;
+    let PlatformTable { name: _, suite, packages, base, system, debug, interpreter, archives, all } = table;
     count("packages", (&packages, all.len()), at)?;
     let layer = |roots: Vec<String>| LockedLayer { roots: roots.into_iter().collect(), packages: Vec::new() };
-    let (mut base, mut system) = (layer(base), system.map(layer));
+    let (mut base, mut system, mut debug) = (layer(base), system.map(layer), debug.map(layer));
     let mut names = std::collections::BTreeSet::new();
     for table in all {
         let line = at(table.span());
@@ -204,6 +206,7 @@ fn platform(
         match layer {
             Layer::Base => base.packages.push(pick),
             Layer::System => system.get_or_insert_default().packages.push(pick),
+            Layer::Debug => debug.get_or_insert_default().packages.push(pick),
         }
     }
     let archives = archives.into_iter().map(|ArchiveTable { suite, date, in_release }| LockedArchive {
@@ -211,7 +214,7 @@ fn platform(
         date,
         in_release,
     });
-    Ok(LockedPlatform { suite, interpreter, archives: archives.collect(), base, system })
+    Ok(LockedPlatform { suite, interpreter, archives: archives.collect(), base, system, debug })
 }
 
 fn package(table: PackageTable) -> (Layer, Pick) {

@@ -37,6 +37,7 @@ fn lock() -> SystemLock {
         }],
         base: layer("libc6", pick("libc6", "interpreter")),
         system: Some(layer("libgomp1", pick("libgomp1", "\"numpy\" needs libgomp.so.1"))),
+        debug: None,
     };
     let wheel = LockedWheel {
         name: "hatchling-1.27.0-py3-none-any.whl".to_owned(),
@@ -152,7 +153,7 @@ fn a_lock_that_cannot_be_believed_is_refused_with_its_line() {
            |
         27 | layer = "basement"
            |         ^^^^^^^^^^
-        unknown variant `basement`, expected `base` or `system`
+        unknown variant `basement`, expected one of `base`, `system`, `debug`
     "#);
     insta::assert_snapshot!(replaced("size = 12", "sizes = 12"), @r"
         it is not a lock that minke has written

@@ -30,7 +30,7 @@ pub(super) fn text(lock: &SystemLock) -> String {
 }
 
 fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform) {
-    let LockedPlatform { suite, interpreter, archives, base, system } = locked;
+    let LockedPlatform { suite, interpreter, archives, base, system, debug } = locked;
     text.push_str("\n[[platform]]\n");
     line(text, "name", &quoted(&platform.to_string()));
     line(text, "suite", &quoted(suite));
@@ -39,6 +39,9 @@ fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform
     line(text, "base", &list(&base.roots));
     if let Some(system) = system {
         line(text, "system", &list(&system.roots));
+    }
+    if let Some(debug) = debug {
+        line(text, "debug", &list(&debug.roots));
     }
     if let Some(InterpreterPin { version, url, sha256 }) = interpreter {
         text.push_str("\n[platform.interpreter]\n");
@@ -52,7 +55,7 @@ fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform
         line(text, "date", &quoted(date));
         line(text, "in-release", &quoted(&in_release.to_string()));
     }
-    for (name, layer) in [("base", Some(base)), ("system", system.as_ref())] {
+    for (name, layer) in [("base", Some(base)), ("system", system.as_ref()), ("debug", debug.as_ref())] {
         let packages = layer.into_iter().flat_map(|layer: &LockedLayer| &layer.packages);
         packages.for_each(|pick| write_package(text, name, pick));
     }

@@ -55,6 +55,7 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Debian(error) => debian(error),
         BuildError::Supply(error) => supply(error),
         BuildError::SystemLock { file, source } => system_lock(file, source),
+        BuildError::Flatten(_) => Exit::Bug.silent(),
         BuildError::Vanished { name, offered, .. } => vanished(name, offered.as_deref()),
         BuildError::System(error) => system(error),
         BuildError::Interpreter(_) | BuildError::Image(_) => Exit::Bug.silent(),

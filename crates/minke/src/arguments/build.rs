@@ -24,6 +24,7 @@ Examples:
   minke build ~/src/shop -t shop:1.4 --load
   minke build report.py
   minke build --why
+  minke build --debug
   minke build --from 'ipython>=9' -t ipython
   minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
   minke build --platform linux/arm64 -t shop:arm64 -o oci:layout:arm64
@@ -67,6 +68,9 @@ pub(crate) struct ImageArguments {
     /// `docker-daemon:NAME[:TAG]` (repeatable)
     #[arg(short, long, value_name = "TRANSPORT:PLACE", value_parser = destination)]
     pub(crate) output: Vec<String>,
+    /// Build a twin as well, NAME:TAG-debug: the same layers, and one with busybox, a shell and terminals
+    #[arg(long)]
+    pub(crate) debug: bool,
     /// Hand the image to the Docker daemon under its own name
     #[arg(long)]
     pub(crate) load: bool,

@@ -75,6 +75,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("plan ignore", "plan --ignore '*.csv'", "plan"),
     ("plan from", "plan --from ipython", "plan"),
     ("plan locked", "plan --locked", "plan"),
+    ("build debug", "build --debug", "build"),
     ("build why", "build --why", "build"),
     ("run command", "run hello a", "run hello"),
     ("run entrypoint", "run --entrypoint sh hello", "run hello"),
@@ -116,9 +117,11 @@ fn shown(line: &str) -> String {
     };
     let task = match task {
         Task::Build(task) | Task::Lock(task) | Task::Plan(task) => {
-            let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, why } = *task;
+            let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why } = *task;
             let settings = Settings::of(wishes);
-            format!("{project:?} {from:?} {settings:?} {locks:?} {upgrade:?} {tag:?} {outputs:?} {why:?}")
+            format!(
+                "{project:?} {from:?} {settings:?} {locks:?} {upgrade:?} {tag:?} {outputs:?} {twin:?} {why:?}"
+            )
         }
         Task::Run(request) => {
             let RunRequest { image, args, entrypoint, env, binds, root_access, .. } = *request.clone();

@@ -32,6 +32,9 @@ pub(crate) fn closing(built: &Built, took: Duration, width: usize, paint: Paint)
     for output in &built.outputs {
         line("written", output);
     }
+    if let Some(twin) = &built.twin {
+        line("debug", twin);
+    }
     line("took", &times(built, took));
     lines.join("\n")
 }

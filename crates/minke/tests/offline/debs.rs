@@ -35,7 +35,9 @@ pub(crate) fn all() -> Vec<Deb> {
         .file("/usr/share/toy-scripted/data", "x")
         .control_file("postinst", "#!/bin/sh\nmake-it-so\n");
     let absolute = Deb::new("toy-absolute", "1").raw_tar_entry(TarEntry::file("/etc/toy-absolute", "x"));
-    HOSTILE.iter().map(|name| hostile(name)).chain([tool, scripted, absolute]).collect()
+    let busybox = Deb::new("busybox-static", "1").file("/usr/bin/busybox", "many programs in one");
+    let terminals = Deb::new("ncurses-base", "1").file("/usr/lib/terminfo/x/xterm", "a terminal");
+    HOSTILE.iter().map(|name| hostile(name)).chain([tool, scripted, absolute, busybox, terminals]).collect()
 }
 
 fn hostile(name: &str) -> Deb {

@@ -30,4 +30,5 @@ mod standalone;
 mod surroundings;
 mod tools;
 mod town;
+mod twin;
 mod upon;

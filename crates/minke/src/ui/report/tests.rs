@@ -42,6 +42,7 @@ fn built() -> Built {
         ],
         outputs: vec!["oci-archive:/tmp/image.tar".to_owned()],
         why: None,
+        twin: None,
     }
 }
 
