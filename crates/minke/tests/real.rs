@@ -12,6 +12,7 @@ mod scanner;
 #[path = "real/world.rs"]
 mod world;
 
+use std::path::Path;
 use std::process::Command;
 
 use peers::{Docker, Peer, Podman};
@@ -39,6 +40,42 @@ fn the_examples_run_in_docker_read_only_and_as_nobody() {
         assert!(docker.has(name), "docker lists {name}");
     }
     check_examples(&docker);
+}
+
+/// A job of a CI is such a container: no user namespaces, and a filter that refuses mounts.
+#[test]
+fn a_container_of_dockers_builds_and_says_what_running_takes() {
+    let world = World::open();
+    let Some(docker) = Docker::start() else { return };
+    let load = world
+        .minke()
+        .env("DOCKER_HOST", docker.host())
+        .args(["build", "--load"])
+        .arg(world.copy("hello"))
+        .output();
+    ran(&load.expect("minke starts"));
+    let work = world.project("confined", &[]);
+    let project = work.join("shop");
+    std::fs::create_dir(&project).expect("a new directory");
+    std::fs::write(project.join("main.py"), "print('first')\n").expect("a new file");
+    let cache = work.join("cache");
+    let build = || {
+        let mut minke = world.minke();
+        minke.env("MINKE_CACHE", &cache).args(["build", "--quiet"]).arg(&project);
+        output(&mut minke)
+    };
+    build();
+    // The packages are here and locked: nothing is asked of the network that isn't there.
+    std::fs::write(project.join("main.py"), "print('edited')\n").expect("the file is there");
+    let program = Path::new(env!("CARGO_BIN_EXE_minke"));
+    let mut confined = docker.confined("hello", &work, program);
+    let inside = output(confined.args(["build", "--quiet", "--locked", "shop"]));
+    assert_eq!(inside, build(), "the same image as outside");
+    let mut confined = docker.confined("hello", &work, program);
+    let refused = confined.args(["run", "shop"]).output().expect("docker starts");
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("--security-opt seccomp=unconfined"), "it names what to allow: {said}");
 }
 
 #[test]

@@ -61,6 +61,24 @@ impl Docker {
         format!("unix://{}", self.directory.join("socket").display())
     }
 
+    /// Runs a program of this machine's in a container of an image, with Docker's own restrictions and root's
+    /// capabilities there, on a directory that it may write.
+    pub(crate) fn confined(&self, image: &str, directory: &Path, program: &Path) -> Command {
+        let mut command = self.command(&["run", "--rm", "--network", "none", "--user", "0", "-w", "/work"]);
+        command.arg("-v").arg(format!("{}:/work", directory.display()));
+        command.arg("-v").arg(format!("{}:/program:ro", program.display()));
+        command.args([
+            "-e",
+            "HOME=/work",
+            "-e",
+            "MINKE_CACHE=/work/cache",
+            "--entrypoint",
+            "/program",
+            image,
+        ]);
+        command
+    }
+
     pub(crate) fn has(&self, image: &str) -> bool {
         !output(&mut self.command(&["images", "-q", image])).trim().is_empty()
     }
