@@ -64,6 +64,8 @@ class Minke:
 
     def turn(self, project: Project) -> dict[str, Turn]:
         archive = self.out / f"{project.app}.tar"
+        # The system's side is locked beforehand, as Python's is on all sides.
+        measure([self.binary, "lock", "--quiet", project.place], log=self.out / "log", env=self.env)
         self.forget()
         first = self.build(project, archive)
         self.forget()

@@ -71,11 +71,13 @@ struct Last {
 struct LastKey<'key> {
     program: Digest,
     owner: &'key str,
+    /// The first file, which tells a part's pieces apart.
+    first: Option<&'key ImagePath>,
 }
 
 const KIND: &str = "bytecode-1";
 
-const LAST: &str = "bytecode-last-1";
+const LAST: &str = "bytecode-last-2";
 
 impl Compiler {
     /// Adds to a part the bytecode of its modules, if that was made before.
@@ -139,7 +141,8 @@ impl Job<'_> {
     /// Compiles what has changed since the last time: each file for itself, so that others don't matter.
     fn of_project(&self, store: &Store, interpreter: &Interpreter) -> Result<Tree, BytecodeError> {
         let owner = self.part.owner.name();
-        let key = LastKey { program: self.compiler.program, owner: &owner };
+        let first = self.sources.first().map(|(path, _)| path);
+        let key = LastKey { program: self.compiler.program, owner: &owner, first };
         let last = store.recall::<_, Last>(LAST, &key);
         let is_new = |(path, file): &&(ImagePath, File)| {
             last.as_ref().is_none_or(|last| last.sources.get(path) != Some(&file.content))

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use minke_cas::{Entry, Epoch, ImagePath, Tree, TreeError};
+use minke_cas::{Digest, Entry, Epoch, ImagePath, Tree, TreeError};
 
 /// What one owner brings into the image.
 #[derive(Clone, Debug)]
@@ -17,6 +17,30 @@ pub struct Part {
     pub tree: Tree,
     /// The time its files carry.
     pub epoch: Epoch,
+}
+
+impl Part {
+    /// Cuts a part into pieces of some hundred files each, so that an edit compresses and compiles one of them.
+    ///
+    /// A piece begins at a file whose path's own digest says so: a file that comes or goes moves no other border.
+    pub fn pieces(self) -> Vec<Self> {
+        let begins = |path: &ImagePath| Digest::of(path.as_str().as_bytes()).hex().starts_with("00");
+        let mut trees = vec![Tree::new()];
+        for (path, entry) in self.tree.walk() {
+            let tree = match entry {
+                Entry::File(_) | Entry::Symlink(_) if begins(&path) => {
+                    trees.push(Tree::new());
+                    trees.last_mut()
+                }
+                _ => trees.last_mut(),
+            };
+            let tree = tree.expect("there is one from the beginning");
+            tree.insert(&path, own_attributes(entry)).expect("a piece has each path once");
+        }
+        trees.retain(|tree| !tree.is_empty());
+        let piece = |tree| Self { owner: self.owner.clone(), tree, epoch: self.epoch };
+        trees.into_iter().map(piece).collect()
+    }
 }
 
 /// Who brings files into an image.
@@ -254,6 +278,27 @@ mod tests {
 
     fn names<'ledger>(owners: impl Iterator<Item = &'ledger Owner>) -> Vec<String> {
         owners.map(Owner::name).collect()
+    }
+
+    #[test]
+    fn pieces_are_the_whole_and_one_more_file_changes_one_of_them() {
+        let names: Vec<String> =
+            (0..2000).map(|number| format!("/app/pkg{}/m{number}.py", number % 7)).collect();
+        let files = |names: &[String]| -> Vec<Part> {
+            let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+            part("a", &files).pieces()
+        };
+        let pieces = files(&names);
+        assert!((4..=20).contains(&pieces.len()), "{} pieces", pieces.len());
+        let whole = pieces.iter().fold(Tree::new(), |tree, piece| tree.join(&piece.tree).unwrap());
+        let all: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+        assert_eq!(whole, part("a", &all).tree);
+        let one_more = files(&[names, vec!["/app/pkg3/new.py".to_owned()]].concat());
+        let digests =
+            |pieces: &[Part]| -> Vec<Digest> { pieces.iter().map(|piece| piece.tree.digest()).collect() };
+        let (before, after) = (digests(&pieces), digests(&one_more));
+        let new: Vec<_> = after.iter().filter(|digest| !before.contains(digest)).collect();
+        assert!(new.len() <= 2, "{new:?}");
     }
 
     #[test]

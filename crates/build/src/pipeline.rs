@@ -144,6 +144,7 @@ impl Foreman<'_> {
         self.say_plan(&base, others.iter().chain(&own));
         let app = self.app(&project, &base, &own)?;
         let mut laid = self.ground((&project, &base), &others, &app)?;
+        let twins = self.twins_packages(&base)?;
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
         let entry = self.entry(&project, &app, &laid);
         let top = self.app_layer(&base, &laid)?;
@@ -152,8 +153,11 @@ impl Foreman<'_> {
         self.check_compression(&image, &grounded.wanted)?;
         self.deliver(&image, &name, &grounded.wanted)?;
         let inputs = self.inputs(&base, &others, &app);
-        let twin = self.twin(&base, &laid.layers, (&image, &entry, app.epoch), (&name, &grounded.wanted))?;
-        locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
+        let twin = |picks: Vec<Pick>| {
+            let (made, sent) = ((&image, &entry, app.epoch), (&name, grounded.wanted.as_slice()));
+            self.twin((&base, &picks), &laid.layers, made, sent)
+        };
+        let twin = twins.map(twin).transpose()?;
         Ok(Built {
             twin,
             why: inputs.note(self.store, &format!("{} {}", name.tagged(), self.platform())),
@@ -341,6 +345,7 @@ impl Foreman<'_> {
         };
         let owner = Owner::Project { name: "`files` in [tool.minke]".to_owned() };
         parts.push(Part { owner, tree: self.extra_files(project)?, epoch });
+        let parts = parts.into_iter().flat_map(Part::pieces).collect();
         Ok(App { parts, epoch, left_out, scripts, import_root })
     }
 

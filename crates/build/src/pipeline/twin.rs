@@ -6,7 +6,7 @@ use minke_oci::{Destination, Image, Layer, LayerSpec, Reference};
 
 use super::base::Base;
 use super::{BuildError, Foreman, parse_name, segment};
-use crate::debian::Roots;
+use crate::debian::{Pick, Roots};
 use crate::layers::{self, Cut};
 use crate::parts::{Owner, Part, Strictness, settle};
 use crate::request::{Entry, Twin};
@@ -19,20 +19,30 @@ const DEBUG: &str = "debug";
 const WHY: &str = "--debug";
 
 impl Foreman<'_> {
-    /// Builds the twin, if it is wanted, and returns its reference; it goes into the store, and to Docker where the
-    /// image does.
-    pub(super) fn twin(
-        &self,
-        base: &Base,
-        below: &[Layer],
-        (image, entry, created): (&Image, &Entry, Epoch),
-        (name, wanted): (&Reference, &[Destination]),
-    ) -> Result<Option<String>, BuildError> {
+    /// Chooses what the twin has more than the image, if it is wanted.
+    pub(super) fn twins_packages(&self, base: &Base) -> Result<Option<Vec<Pick>>, BuildError> {
         if self.request.twin == Twin::Unwanted {
             return Ok(None);
         }
+        let roots: Roots =
+            setup::debug_roots().into_iter().map(|name| (name, [WHY.to_owned()].into())).collect();
+        let Some(distribution) = &base.distribution else {
+            let package = roots.keys().next().map(ToString::to_string).unwrap_or_default();
+            return Err(BuildError::NoPackages { package, base: base.title.clone() });
+        };
+        Ok(Some(self.supply.debug(self.platform(), &distribution.roots, &roots)?))
+    }
+
+    /// Builds the twin and returns its reference; it goes into the store, and to Docker where the image does.
+    pub(super) fn twin(
+        &self,
+        (base, picks): (&Base, &[Pick]),
+        below: &[Layer],
+        (image, entry, created): (&Image, &Entry, Epoch),
+        (name, wanted): (&Reference, &[Destination]),
+    ) -> Result<String, BuildError> {
         let mut layers = below.to_vec();
-        layers.extend(self.debug_layer(base, image)?);
+        layers.extend(self.debug_layer(picks, image)?);
         let twin = self.image(base.inherited.as_ref(), &layers, entry, created)?;
         let name = parse_name(&format!("{}-{DEBUG}", name.tagged()))?;
         minke_oci::images::set(self.store, &name, &twin.manifest)?;
@@ -43,18 +53,11 @@ impl Foreman<'_> {
             crate::deliver::deliver(self.store, (&twin, &name), (text, &own), &self.request.host)
                 .map_err(BuildError::Deliver)?;
         }
-        Ok(Some(format!("{}@{}", name.tagged(), twin.manifest)))
+        Ok(format!("{}@{}", name.tagged(), twin.manifest))
     }
 
-    fn debug_layer(&self, base: &Base, image: &Image) -> Result<Vec<Layer>, BuildError> {
-        let roots: Roots =
-            setup::debug_roots().into_iter().map(|name| (name, [WHY.to_owned()].into())).collect();
-        let Some(distribution) = &base.distribution else {
-            let package = roots.keys().next().map(ToString::to_string).unwrap_or_default();
-            return Err(BuildError::NoPackages { package, base: base.title.clone() });
-        };
-        let picks = self.supply.debug(self.platform(), &distribution.roots, &roots)?;
-        let packages = self.fetch_packages(&picks)?;
+    fn debug_layer(&self, picks: &[Pick], image: &Image) -> Result<Vec<Layer>, BuildError> {
+        let packages = self.fetch_packages(picks)?;
         let there = minke_oci::flatten(self.store, image).map_err(BuildError::Flatten)?;
         let links = setup::busybox_links(|path| there.get(path).is_some());
         let part = |owner, tree: Tree| Part { owner, tree, epoch: Epoch::FIXED };
