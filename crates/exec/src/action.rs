@@ -29,7 +29,7 @@ use crate::loader::{Loaded, LoaderError};
 use crate::outputs::{self, OutputError};
 use crate::process::{Ending, Job, Kill, tail_of};
 use crate::refusal::{Unavailable, is_refusal};
-use crate::sandbox::{self, Launch, LaunchError, Network, Program, Signals, Vector};
+use crate::sandbox::{self, Filter, Launch, LaunchError, Network, Program, Signals, Vector};
 
 /// Who a builder is: nobody, everywhere.
 const BUILDER: Owner = Owner { uid: 65534, gid: 65534 };
@@ -323,6 +323,7 @@ fn launch(
             (Resource::Fsize, action.limits.output_bytes),
             (Resource::Nproc, action.limits.processes),
         ],
+        filter: Some(Filter::for_strangers()),
     };
     let launch = Launch { namespaces: caller.namespaces, steps, program };
     sandbox::launch(launch, Signals::Kept).map_err(|error| explained(error, name))
@@ -335,6 +336,7 @@ fn explained(error: LaunchError, program: String) -> ActionError {
             Unavailable::of(&format!("to {what}"), errno).into()
         }
         LaunchError::Step { what, errno } => ActionError::Setup { what, source: errno.into() },
+        LaunchError::Unfiltered(errno) => Unavailable::of("to filter system calls", errno).into(),
         LaunchError::Workdir(errno) => {
             ActionError::Setup { what: "enter the working directory".to_owned(), source: errno.into() }
         }

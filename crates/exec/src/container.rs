@@ -338,6 +338,7 @@ impl Container {
             identity: caller.identity(self.user.uid, self.user.gid),
             capabilities: CAPABILITIES,
             limits: Vec::new(),
+            filter: None,
         };
         Ok((ours, program))
     }
@@ -350,6 +351,7 @@ impl Container {
                 Unavailable::of(&format!("to {what}"), errno).into()
             }
             LaunchError::Step { what, errno } => RunError::Setup { what, source: errno.into() },
+            LaunchError::Unfiltered(errno) => Unavailable::of("to filter system calls", errno).into(),
             LaunchError::Workdir(errno) => {
                 RunError::Workdir { path: self.workdir.clone(), source: errno.into() }
             }

@@ -12,11 +12,13 @@
 //! What the room looks like inside is decided by [`crate::furnish`]; here a step is only executed.
 
 mod child;
+mod filter;
 mod launch;
 mod raw;
 mod signals;
 mod steps;
 
+pub(crate) use filter::Filter;
 pub(crate) use launch::{
     Identity, Launch, LaunchError, Namespaces, Network, Program, Running, Signals, launch,
 };

@@ -81,6 +81,11 @@ fn become_program(launch: &Launch) -> Failed {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     raw::close_from(3, libc::CLOSE_RANGE_CLOEXEC);
     raw::default_signals();
+    if let Some(filter) = &program.filter
+        && let Err(errno) = raw::filter_calls(filter.code())
+    {
+        return (Stage::Filter, errno);
+    }
     let mut denied = None;
     for candidate in &program.candidates {
         let errno = raw::execute(candidate, &program.arguments, &program.environment);

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, Signal, WaitId, WaitIdOptions};
 use rustix::thread::CapabilitySet;
 
 use super::child;
+use super::filter::Filter;
 use super::raw::{self, Cloned, Vector};
 use super::signals::Forwarding;
 use super::steps::{Carried, Planned};
@@ -58,6 +59,8 @@ pub(crate) struct Program {
     /// What the superuser keeps; others have none but could gain no more than these.
     pub(crate) capabilities: CapabilitySet,
     pub(crate) limits: Vec<(Resource, u64)>,
+    /// Which system calls it may make: all, or what the filter lets through.
+    pub(crate) filter: Option<Filter>,
 }
 
 /// All that is needed to start a room.
@@ -74,6 +77,8 @@ pub(crate) enum LaunchError {
     Refused(Errno),
     /// A step failed; the text is what it does.
     Step { what: String, errno: Errno },
+    /// The program's system calls cannot be filtered.
+    Unfiltered(Errno),
     /// The working directory cannot be entered.
     Workdir(Errno),
     /// The program cannot be executed.
@@ -91,6 +96,7 @@ pub(super) enum Stage {
     Workdir,
     Execute,
     Interpreter,
+    Filter,
     Step(usize),
 }
 
@@ -141,6 +147,7 @@ impl Report {
             Stage::Workdir => 3,
             Stage::Execute => 4,
             Stage::Interpreter => 5,
+            Stage::Filter => 6,
             Stage::Step(index) => Self::FIRST_STEP + index as u32,
         };
         let mut bytes = [0; Self::SIZE];
@@ -159,6 +166,7 @@ impl Report {
             3 => Stage::Workdir,
             4 => Stage::Execute,
             5 => Stage::Interpreter,
+            6 => Stage::Filter,
             step => Stage::Step((step - Self::FIRST_STEP) as usize),
         };
         Self { stage, errno: Errno::from_raw_os_error(errno as i32) }
@@ -174,6 +182,7 @@ impl Report {
             Stage::Workdir => LaunchError::Workdir(errno),
             Stage::Execute => LaunchError::Execute(errno),
             Stage::Interpreter => LaunchError::Interpreter,
+            Stage::Filter => LaunchError::Unfiltered(errno),
             Stage::Step(index) => step(steps.get(index).map_or("furnish the room", |step| &step.what)),
         }
     }

@@ -219,6 +219,15 @@ pub(super) fn drop_bounding(capability: u32) {
     unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
 }
 
+/// Makes the kernel judge every later call of this process, and of what it starts, by a program.
+pub(super) fn filter_calls(code: &[libc::sock_filter]) -> Result<(), Errno> {
+    let length = u16::try_from(code.len()).expect("a filter is a few hundred instructions");
+    let program = libc::sock_fprog { len: length, filter: code.as_ptr().cast_mut() };
+    let (operation, flags) = (libc::SECCOMP_SET_MODE_FILTER, 0);
+    // SAFETY: the kernel copies `len` instructions, which live through the call, and writes to none.
+    checked(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const program) }).map(|_| ())
+}
+
 /// Leaves the caller's session keyring for an empty one, where the kernel has keyrings.
 pub(super) fn own_keyring() {
     const KEYCTL_JOIN_SESSION_KEYRING: c_long = 1;
