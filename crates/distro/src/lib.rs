@@ -9,6 +9,7 @@
 
 mod closure;
 mod compression;
+mod contents;
 pub mod deb;
 mod index;
 mod keyring;
@@ -25,9 +26,10 @@ pub use closure::{
     Chosen, Closure, ClosureError, ClosureOptions, Exclusion, LeftOut, Shortfall, Why, closure, staying,
 };
 pub use compression::Compression;
+pub use contents::{Contents, ContentsError, Listed};
 pub use index::{IndexError, MultiArch, Package, PackageArch, PackageIndex, Priority, Provided};
 pub use keyring::{Keyring, KeyringError};
 pub use name::{Arch, NameError, PackageName, Suite, Version};
 pub use relation::{AnyOf, Bound, Operator, Relation, RelationError};
-pub use release::{ByHash, IndexFile, Refusal, RefusedSignature, Release, ReleaseError};
+pub use release::{ByHash, ContentsArch, IndexFile, Refusal, RefusedSignature, Release, ReleaseError};
 pub use sources::Archive;

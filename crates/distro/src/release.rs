@@ -49,6 +49,24 @@ pub enum ByHash {
     NotOffered,
 }
 
+/// Which packages a list of files is of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ContentsArch {
+    /// Those that are for all machines.
+    All,
+    /// Those for one architecture.
+    Native(Arch),
+}
+
+impl ContentsArch {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Native(arch) => arch.as_str(),
+        }
+    }
+}
+
 /// One file that an [`Release`] vouches for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IndexFile {
@@ -204,12 +222,22 @@ impl Release {
     ///
     /// Empty if the archive has no such component or architecture.
     pub fn index(&self, component: &str, arch: Arch) -> Vec<IndexFile> {
+        self.indexes(&format!("{component}/binary-{arch}"), "Packages")
+    }
+
+    /// Returns where the list of all files of a component's packages can be had, the best first.
+    ///
+    /// Packages for one architecture are in its own list, those for all in another. Empty if the archive has none.
+    pub fn contents(&self, component: &str, arch: ContentsArch) -> Vec<IndexFile> {
+        self.indexes(component, &format!("Contents-{}", arch.as_str()))
+    }
+
+    fn indexes(&self, directory: &str, name: &str) -> Vec<IndexFile> {
         let best_first = [Compression::Xz, Compression::Gzip, Compression::None];
         best_first
             .into_iter()
             .filter_map(|compression| {
-                let directory = format!("{component}/binary-{arch}");
-                let plain = format!("{directory}/Packages{}", compression.suffix());
+                let plain = format!("{directory}/{name}{}", compression.suffix());
                 let &(digest, size_bytes) = self.files.get(&plain)?;
                 let path = match self.by_hash {
                     ByHash::Offered => format!("{directory}/by-hash/SHA256/{}", digest.hex()),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use minke_cas::{Digest, Source, SourceUrl, Store, Tree};
 use minke_distro::{
-    Arch, Archive, Closure, ClosureOptions, Keyring, PackageIndex, Release, Suite, closure, deb, setup,
-    sources, status,
+    Arch, Archive, Closure, ClosureOptions, Contents, ContentsArch, Keyring, PackageIndex, Release, Suite,
+    closure, deb, setup, sources, status,
 };
 
 fn skip(reason: &str) {
@@ -146,5 +146,50 @@ fn trixies_python_base_unpacks_from_a_real_archive() {
             fs::write(Path::new(&directory).join(format!("{arch}.txt")), format!("{additions:?}\n{whole:?}"))
                 .unwrap();
         }
+    }
+}
+
+/// What builds ask for in vain on a bare system, and who has it.
+const ASKED: [(&str, &str, &str); 9] = [
+    ("Python.h", "/usr/include/python3.13/Python.h", "libpython3.13-dev"),
+    ("libxml/xmlversion.h", "/usr/include/libxml2/libxml/xmlversion.h", "libxml2-dev"),
+    ("pkgconfig/libpng.pc", "/usr/lib/x86_64-linux-gnu/pkgconfig/libpng.pc", "libpng-dev"),
+    ("bin/pg_config", "/usr/bin/pg_config", "libpq-dev"),
+    ("libpq.so", "/usr/lib/x86_64-linux-gnu/libpq.so", "libpq-dev"),
+    ("libgomp.so.1", "/usr/lib/x86_64-linux-gnu/libgomp.so.1", "libgomp1"),
+    ("libxcb-cursor.so.0", "/usr/lib/x86_64-linux-gnu/libxcb-cursor.so.0", "libxcb-cursor0"),
+    ("Eigen/Dense", "/usr/include/eigen3/Eigen/Dense", "libeigen3-dev"),
+    ("Eigen3Config.cmake", "/usr/share/eigen3/cmake/Eigen3Config.cmake", "libeigen3-dev"),
+];
+
+#[test]
+fn trixies_lists_of_files_answer_what_builds_ask() {
+    let Some(mirrors) = mirrors() else { return skip("apt's sources name no Debian mirror") };
+    let archive = mirrors.archives(&"trixie".parse::<Suite>().unwrap()).unwrap().remove(0);
+    let Some(in_release) = fetch(&archive.in_release().unwrap()) else {
+        return skip("the mirror cannot be reached");
+    };
+    let release = Release::verify(&in_release, &Keyring::debian(), today()).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mut indexes = Vec::new();
+    for arch in [ContentsArch::Native(Arch::Amd64), ContentsArch::All] {
+        let file = release.contents("main", arch).remove(0);
+        let Some(bytes) = fetch_pinned(&archive.index(&file).unwrap()) else {
+            return skip("the mirror cannot be reached");
+        };
+        let began = std::time::Instant::now();
+        let path = home.path().join(format!("{arch:?}"));
+        let count = Contents::build(file.compression, &bytes[..], fs::File::create(&path).unwrap()).unwrap();
+        let size = fs::metadata(&path).unwrap().len();
+        eprintln!("{arch:?}: {count} files, {size} of {} bytes, {:?}", file.size_bytes, began.elapsed());
+        indexes.push(Contents::open(fs::File::open(path).unwrap()).unwrap());
+    }
+    for (ending, path, package) in ASKED {
+        let began = std::time::Instant::now();
+        let found: Vec<_> = indexes.iter().flat_map(|index| index.ending(ending).unwrap()).collect();
+        eprintln!("{ending}: {} in {:?}", found.len(), began.elapsed());
+        let listed = found.iter().find(|listed| listed.path.as_str() == path);
+        let packages = listed.map(|listed| listed.packages.iter().map(|name| name.as_str()).collect());
+        assert_eq!(packages, Some(vec![package]), "{ending}: {found:?}");
     }
 }
