@@ -8,31 +8,26 @@
 //! Spec: <https://github.com/bazelbuild/remote-apis/blob/v2.12.0/build/bazel/remote/execution/v2/remote_execution.proto>
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, NulError};
-use std::fs;
+use std::ffi::NulError;
+use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use minke_cas::{
-    Digest, Directory, Entry, File, ImagePath, Mode, Owner, Scratch, Store, StoreError, Tree, TreeError,
-};
+use minke_cas::{Digest, Entry, File, ImagePath, Mode, Owner, Scratch, Store, StoreError, Tree, TreeError};
 use rustix::io::Errno;
-use rustix::process::Resource;
-use rustix::thread::CapabilitySet;
 use serde::Serialize;
 
-use crate::caller::{Caller, candidates, strings};
-use crate::furnish::{self, Furniture, Ids, Upper, Writable};
+use crate::furnish::Upper;
 use crate::loader::{Loaded, LoaderError};
 use crate::outputs::{self, OutputError};
-use crate::process::{Ending, Job, Kill, tail_of};
-use crate::refusal::{Unavailable, is_refusal};
-use crate::sandbox::{self, Filter, Launch, LaunchError, Network, Program, Signals, Vector};
+use crate::process::{Ending, Job, Kill};
+use crate::refusal::Unavailable;
+use crate::sealed::sealed;
 
 /// Who a builder is: nobody, everywhere.
-const BUILDER: Owner = Owner { uid: 65534, gid: 65534 };
+pub(crate) const BUILDER: Owner = Owner { uid: 65534, gid: 65534 };
 
 /// One command with all that it reads.
 ///
@@ -61,17 +56,27 @@ pub struct Action {
 pub struct Limits {
     /// How long it may take.
     pub wall: Duration,
+    /// How much memory its processes may have together; never more than seven eighths of the machine's. In a
+    /// sealed room only, as are the two that follow.
+    pub memory_bytes: u64,
+    /// How much it may write at a time, wherever it lies.
+    pub disk_bytes: u64,
+    /// How many threads all its processes may have.
+    pub processes: u64,
     /// How large one of its files, and all of its outputs together, may be.
     pub output_bytes: u64,
-    /// How many processes it and others of the same user may have at a time. The kernel counts in a sealed
-    /// room only, and not those of a root that may not change its user id.
-    pub processes: u64,
 }
 
 impl Default for Limits {
-    /// An hour, 4 GiB, 4096 processes.
+    /// An hour, 16 GiB of memory, 16 GiB of disk, 4096 threads, 4 GiB of outputs.
     fn default() -> Self {
-        Self { wall: Duration::from_secs(60 * 60), output_bytes: 4 << 30, processes: 4096 }
+        Self {
+            wall: Duration::from_secs(60 * 60),
+            memory_bytes: 16 << 30,
+            disk_bytes: 16 << 30,
+            processes: 4096,
+            output_bytes: 4 << 30,
+        }
     }
 }
 
@@ -90,8 +95,41 @@ pub enum Seal {
 pub enum Status {
     /// By itself, with this exit code, or with 128 and the number of the signal that ended it.
     Exited(u8),
-    /// It was killed when its time was over.
-    TimedOut,
+    /// It was killed with all that it had started, because it took more than it may; it has no outputs.
+    Stopped(Limit),
+}
+
+/// What a command took too much of, and how much it might have taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// Time.
+    Wall(Duration),
+    /// Memory of all its processes.
+    Memory {
+        /// As much as it might have, here.
+        bytes: u64,
+    },
+    /// Room on the disk.
+    Disk {
+        /// As much as it might have.
+        bytes: u64,
+    },
+    /// Processes and threads.
+    Processes {
+        /// As many as it might have.
+        count: u64,
+    },
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wall(wall) => write!(f, "took longer than {} s", wall.as_secs()),
+            Self::Memory { bytes } => write!(f, "used more than {} MiB of memory", bytes >> 20),
+            Self::Disk { bytes } => write!(f, "wrote more than {} MiB", bytes >> 20),
+            Self::Processes { count } => write!(f, "ran {count} processes and threads at a time"),
+        }
+    }
 }
 
 /// What came of an action; a command that fails is no error.
@@ -101,7 +139,8 @@ pub struct Outcome {
     pub status: Status,
     /// The end of what it said on stdout and stderr, at most 64 KiB.
     pub log: String,
-    /// What of its outputs is there: plain files, executables, directories and symlinks, all root's.
+    /// What of its outputs is there: plain files, executables, directories and symlinks, all root's. Of a
+    /// command that was stopped there are none.
     pub outputs: Tree,
 }
 
@@ -223,128 +262,6 @@ pub fn run_action(action: &Action, store: &Store, seal: Seal) -> Result<Outcome,
     }
 }
 
-/// Tells whether this machine lets a room be sealed, by sealing an empty one.
-///
-/// # Errors
-/// [`Unavailable`] says what is refused and, as far as can be told, by which setting.
-pub fn sealing_available() -> Result<(), Unavailable> {
-    let refused = |what: &str, error: io::Error| {
-        Unavailable::of(what, Errno::from_io_error(&error).unwrap_or(Errno::IO))
-    };
-    let directory = tempfile::tempdir().map_err(|error| refused("a temporary directory", error))?;
-    let at = |name: &str| directory.path().join(name);
-    for name in ["room", "scratch"] {
-        fs::create_dir(at(name)).map_err(|error| refused("a temporary directory", error))?;
-    }
-    let action = Action {
-        root: Tree::new(),
-        argv: vec!["/nothing".to_owned()],
-        env: BTreeMap::new(),
-        workdir: ImagePath::root(),
-        outputs: Vec::new(),
-        limits: Limits::default(),
-    };
-    let root = Directory::default();
-    match launch(&action, &root, (&at("room"), &at("scratch"), Upper::Memory), [None, None, None]) {
-        // As far as looking for a program that isn't there: the room was whole.
-        Err(ActionError::Start { .. }) | Ok(_) => Ok(()),
-        Err(ActionError::Unavailable(unavailable)) => Err(unavailable),
-        Err(ActionError::Setup { what, source }) => Err(refused(&format!("to {what}"), source)),
-        Err(_) => Err(Unavailable::of("a sealed room", Errno::INVAL)),
-    }
-}
-
-fn sealed(action: &Action, store: &Store, (root, upper): (&Tree, Upper)) -> Result<Outcome, ActionError> {
-    let caller = Caller::of_process(Network::Own);
-    let scratch = store.scratch()?;
-    let own = action.workdir.components().next().map(|name| format!("/{name}"));
-    let own: ImagePath = own.map_or(Ok(ImagePath::root()), |own| own.parse()).expect("it is a path's first");
-    let (shared, written) = match upper {
-        Upper::Disk => {
-            (root.filter(|path, _| !path.starts_with(&own)), root.filter(|path, _| path.starts_with(&own)))
-        }
-        Upper::Memory | Upper::Copy => (Tree::new(), root.clone()),
-    };
-    let room = store.room(&shared, caller.ownership())?;
-    let made = scratch.path().join(if upper == Upper::Disk { "upper" } else { "root" });
-    store.write_tree(&written, &made, caller.ownership())?;
-
-    let (reader, writer) = io::pipe().map_err(pipe)?;
-    let other = writer.try_clone().map_err(pipe)?;
-    let null = fs::File::open("/dev/null").map_err(pipe)?;
-    let stdio = [Some(null.into()), Some(writer.into()), Some(other.into())];
-    let running = launch(action, root.root(), (&room, scratch.path(), upper), stdio)?;
-    let log = tail_of(reader);
-    let status = running.wait_for(action.limits.wall).map_or(Status::TimedOut, Status::Exited);
-    outcome(action, store, (&made, status, log.recv().unwrap_or_default()))
-}
-
-fn pipe(source: io::Error) -> ActionError {
-    ActionError::Setup { what: "make a pipe".to_owned(), source }
-}
-
-fn launch(
-    action: &Action,
-    root: &Directory,
-    (room, scratch, upper): (&Path, &Path, Upper),
-    stdio: [Option<std::os::fd::OwnedFd>; 3],
-) -> Result<sandbox::Running, ActionError> {
-    let caller = Caller::of_process(Network::Own);
-    let inside = (BUILDER.uid, BUILDER.gid);
-    let furniture = Furniture {
-        namespaces: caller.namespaces,
-        ids: Ids { inside, outside: caller.ids },
-        room,
-        root,
-        scratch,
-        upper,
-        writable: Writable::All,
-        hostname: "workshop",
-        workdir: &action.workdir,
-        given: Vec::new(),
-        mounted: Vec::new(),
-        console: None,
-    };
-    let steps = furnish::steps(furniture).map_err(ActionError::Nul)?;
-    let variables = action.env.iter().map(|(name, value)| format!("{name}={value}"));
-    let name = action.argv.first().cloned().unwrap_or_default();
-    let path = action.env.get("PATH").map_or("/usr/bin:/bin", String::as_str);
-    let program = Program {
-        candidates: strings(candidates(&name, path, &action.workdir)).map_err(ActionError::Nul)?,
-        arguments: Vector::of(strings(action.argv.clone()).map_err(ActionError::Nul)?),
-        environment: Vector::of(strings(variables).map_err(ActionError::Nul)?),
-        workdir: CString::new(action.workdir.as_str()).expect("an image path holds no NUL"),
-        stdio,
-        terminal: None,
-        identity: caller.identity(inside.0, inside.1),
-        capabilities: CapabilitySet::empty(),
-        limits: vec![
-            (Resource::Core, 0),
-            (Resource::Fsize, action.limits.output_bytes),
-            (Resource::Nproc, action.limits.processes),
-        ],
-        filter: Some(Filter::for_strangers()),
-    };
-    let launch = Launch { namespaces: caller.namespaces, steps, program };
-    sandbox::launch(launch, Signals::Kept).map_err(|error| explained(error, name))
-}
-
-fn explained(error: LaunchError, program: String) -> ActionError {
-    match error {
-        LaunchError::Refused(errno) => Unavailable::of("new namespaces", errno).into(),
-        LaunchError::Step { what, errno } if is_refusal(errno) => {
-            Unavailable::of(&format!("to {what}"), errno).into()
-        }
-        LaunchError::Step { what, errno } => ActionError::Setup { what, source: errno.into() },
-        LaunchError::Unfiltered(errno) => Unavailable::of("to filter system calls", errno).into(),
-        LaunchError::Workdir(errno) => {
-            ActionError::Setup { what: "enter the working directory".to_owned(), source: errno.into() }
-        }
-        LaunchError::Execute(errno) => ActionError::Start { program, source: errno.into() },
-        LaunchError::Interpreter => ActionError::Start { program, source: Errno::NOENT.into() },
-    }
-}
-
 fn unsealed(action: &Action, store: &Store, root: &Tree) -> Result<Outcome, ActionError> {
     let scratch: Scratch = store.scratch()?;
     let room = scratch.path().join("root");
@@ -359,7 +276,7 @@ fn unsealed(action: &Action, store: &Store, root: &Tree) -> Result<Outcome, Acti
     let job = Job::merged(command, action.limits.wall, Kill::Group).map_err(start)?;
     let (ending, log) = job.finish().map_err(start)?;
     let status = match ending {
-        Ending::TimedOut => Status::TimedOut,
+        Ending::TimedOut => Status::Stopped(Limit::Wall(action.limits.wall)),
         Ending::Exited(status) => Status::Exited(exit_code(status)),
     };
     outcome(action, store, (&room, status, log.into_bytes()))
@@ -371,11 +288,14 @@ fn exit_code(status: std::process::ExitStatus) -> u8 {
     u8::try_from(code & 0xff).expect("masked to eight bits")
 }
 
-fn outcome(
+pub(crate) fn outcome(
     action: &Action,
     store: &Store,
     (made, status, log): (&PathBuf, Status, Vec<u8>),
 ) -> Result<Outcome, ActionError> {
-    let outputs = outputs::collect(store, made, (&action.outputs, action.limits.output_bytes))?;
+    let outputs = match status {
+        Status::Exited(_) => outputs::collect(store, made, (&action.outputs, action.limits.output_bytes))?,
+        Status::Stopped(_) => Tree::new(),
+    };
     Ok(Outcome { status, log: String::from_utf8_lossy(&log).into_owned(), outputs })
 }

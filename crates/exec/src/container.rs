@@ -291,6 +291,7 @@ impl Container {
             given: self.given(),
             mounted: self.binds.iter().map(mounted).collect::<Result<_, _>>()?,
             console: pty.map(|pty| pty.path.clone()),
+            shared_memory: "",
         };
         furnish::steps(furniture).map_err(RunError::Nul)
     }
@@ -338,6 +339,7 @@ impl Container {
             identity: caller.identity(self.user.uid, self.user.gid),
             capabilities: CAPABILITIES,
             limits: Vec::new(),
+            own_users: Vec::new(),
             filter: None,
         };
         Ok((ours, program))

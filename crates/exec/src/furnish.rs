@@ -85,6 +85,8 @@ pub(crate) struct Furniture<'a> {
     pub(crate) mounted: Vec<Mounted>,
     /// The host's path of the terminal that becomes `/dev/console`.
     pub(crate) console: Option<CString>,
+    /// Options of `/dev/shm`'s file system, such as its size: half of the machine's memory where they don't say.
+    pub(crate) shared_memory: &'static str,
 }
 
 /// Who the room's user is inside, and outside.
@@ -232,11 +234,23 @@ fn network(namespaces: Namespaces) -> Network {
 /// Maps the one user that an ordinary user can map.
 fn identify(plan: &mut Plan, furniture: &Furniture<'_>) {
     let Namespaces::WithUsers { .. } = furniture.namespaces else { return };
-    let Ids { inside, outside } = furniture.ids;
+    plan.steps.extend(maps(furniture.ids));
+}
+
+/// Returns what a process does that is alone in a new user namespace, to be who it is.
+pub(crate) fn maps(Ids { inside, outside }: Ids) -> Vec<Planned> {
     let put = |path: &str, text_: String| Step::Put { path: text(path), text: text_.into_bytes() };
+    let mut plan = Plan::default();
     plan.may(put("/proc/self/setgroups", "deny".to_owned()));
     plan.must("map the user id", put("/proc/self/uid_map", format!("{} {} 1\n", inside.0, outside.0)));
     plan.must("map the group id", put("/proc/self/gid_map", format!("{} {} 1\n", inside.1, outside.1)));
+    plan.steps
+}
+
+/// Returns what makes the kernel choose this process, and what it starts, when it has no memory left.
+pub(crate) fn first_to_be_killed() -> Planned {
+    let step = Step::Put { path: text("/proc/self/oom_score_adj"), text: b"1000".to_vec() };
+    Planned { step, need: Need::May, what: String::new() }
 }
 
 /// `/sys` tells about a network, and can be mounted only by whom that network belongs to.
@@ -325,7 +339,12 @@ fn mount_devices(
 ) {
     plan.point(Need::Must, &path("/dev"), Point::Directory);
     // 0755, not the usual 1777: with a sticky bit the kernel refuses `>/dev/null` to whom it isn't its owner's.
-    mount(plan, "tmpfs", "/dev", (MountFlags::NOSUID | MountFlags::NOEXEC, "mode=755,size=64k"));
+    mount(
+        plan,
+        "tmpfs",
+        "/dev",
+        (MountFlags::NOSUID | MountFlags::NOEXEC, "mode=755,size=64k,nr_inodes=1024"),
+    );
     for (name, slot) in devices {
         let place = path(&format!("/dev/{name}"));
         plan.point(Need::Must, &place, Point::File);
@@ -351,7 +370,8 @@ fn mount_devices(
     let terminals = format!("newinstance,ptmxmode=0666,mode=0620{group}");
     let plain = MountFlags::NOSUID | MountFlags::NOEXEC;
     mount(plan, "devpts", "/dev/pts", (plain, &terminals));
-    mount(plan, "tmpfs", "/dev/shm", (plain | MountFlags::NODEV, "mode=1777"));
+    let shared = format!("mode=1777,{}", furniture.shared_memory);
+    mount(plan, "tmpfs", "/dev/shm", (plain | MountFlags::NODEV, shared.trim_end_matches(',')));
     let options = text("");
     let flags = plain | MountFlags::NODEV;
     plan.may(Step::Mount { kind: text("mqueue"), path: text("/dev/mqueue"), flags, options });

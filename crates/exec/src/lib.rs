@@ -6,6 +6,7 @@
 mod action;
 mod bytecode;
 mod caller;
+mod census;
 mod container;
 mod furnish;
 mod git;
@@ -17,11 +18,14 @@ mod pip;
 mod process;
 mod refusal;
 mod sandbox;
+mod sealed;
 mod terminal;
+mod usage;
 mod uv;
+mod watch;
 mod wheel;
 
-pub use action::{Action, ActionError, Limits, Outcome, Seal, Status, run_action, sealing_available};
+pub use action::{Action, ActionError, Limit, Limits, Outcome, Seal, Status, run_action};
 pub use bytecode::{CompileError, Compiled, Isolation};
 pub use container::{Access, Bind, Container, Exit, Network, RootAccess, RunError, Terminal, User};
 pub use git::clean_commit_time;
@@ -31,6 +35,7 @@ pub use loader::LoaderError;
 pub use outputs::OutputError;
 pub use pip::{PipError, pip_download};
 pub use refusal::{Refusal, Unavailable};
+pub use sealed::sealing_available;
 pub use uv::{
     Answer, Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc, Machine, Uv, UvError,
 };

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use minke_cas::{Digest, Entry, Epoch, File, ImagePath, Mode, Store, StoreError, Tree, TreeError};
 use serde::Serialize;
 
-use crate::action::{Action, ActionError, Limits, Outcome, Seal, Status, run_action};
+use crate::action::{Action, ActionError, Limit, Limits, Outcome, Seal, Status, run_action};
 
 const DRIVER: &str = include_str!("wheel/pep517.py");
 
@@ -76,11 +76,13 @@ pub enum BuildError {
         /// The end of what it said.
         log: String,
     },
-    /// The backend took too long.
-    #[error("the build backend `{backend}` did not finish in time:\n{log}")]
-    TimedOut {
+    /// The backend took more than it may.
+    #[error("the build backend `{backend}` was stopped: it {limit}:\n{log}")]
+    Stopped {
         /// The backend.
         backend: String,
+        /// What it exceeded.
+        limit: Limit,
         /// The end of what it said.
         log: String,
     },
@@ -155,7 +157,7 @@ impl WheelBuild<'_> {
         match outcome.status {
             Status::Exited(0) => Ok(outcome),
             Status::Exited(code) => Err(BuildError::Backend { backend, code, log }),
-            Status::TimedOut => Err(BuildError::TimedOut { backend, log }),
+            Status::Stopped(limit) => Err(BuildError::Stopped { backend, limit, log }),
         }
     }
 

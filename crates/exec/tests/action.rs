@@ -12,7 +12,7 @@ use common::{Base, base, path};
 use insta::assert_snapshot;
 use minke_cas::{Epoch, Mode, Tree};
 use minke_exec::{
-    Action, ActionError, Backend, BuildError, OutputError, Seal, Status, WheelBuild, run_action,
+    Action, ActionError, Backend, BuildError, Limit, OutputError, Seal, Status, WheelBuild, run_action,
     sealing_available,
 };
 use workshop::{ORDINARY, file, run, script};
@@ -114,7 +114,10 @@ fn what_takes_too_long_is_killed_with_all_that_it_started() {
         action.limits.wall = Duration::from_secs(2);
         let start = Instant::now();
         let outcome = run_action(&action, &base.store, seal).unwrap();
-        assert_eq!((outcome.status, outcome.log.as_str()), (Status::TimedOut, "on\n"));
+        assert_eq!(
+            (outcome.status, outcome.log.as_str()),
+            (Status::Stopped(Limit::Wall(Duration::from_secs(2))), "on\n")
+        );
         assert!(start.elapsed() < Duration::from_secs(60));
     }
 }

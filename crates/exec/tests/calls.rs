@@ -94,6 +94,8 @@ fn calls_that_libraries_do_without_are_unknown() {
         ("memfd_create", libc::SYS_memfd_create, [0; 3]),
         ("memfd_secret", libc::SYS_memfd_secret, [0; 3]),
         ("shmget", libc::SYS_shmget, [0; 3]),
+        ("semget", libc::SYS_semget, [0; 3]),
+        ("msgget", libc::SYS_msgget, [0; 3]),
         ("x32 getpid", 0x4000_0000 + libc::SYS_getpid, [0; 3]),
     ];
     let Some(log) = answers(&calls) else { return };

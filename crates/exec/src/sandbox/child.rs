@@ -22,7 +22,8 @@ type Failed = (Stage, Errno);
 /// Is the room's PID 1: furnishes it, starts the program, and ends with its exit code.
 pub(super) fn init(launch: &Launch, carried: &Carried, report: &OwnedFd, listener: OwnedFd) -> ! {
     drop(listener);
-    let program = furnish(launch, carried, report.as_fd()).and_then(|()| start(launch, report.as_fd()));
+    let program =
+        furnish(launch, carried, report.as_fd()).and_then(|()| start(launch, carried, report.as_fd()));
     match program {
         Ok(program) => {
             // Whoever reads our output must see its end when the program closes it.
@@ -55,23 +56,23 @@ fn furnish(launch: &Launch, carried: &Carried, report: BorrowedFd<'_>) -> Result
 }
 
 /// Forks the program off and returns its process id in the room.
-fn start(launch: &Launch, report: BorrowedFd<'_>) -> Result<i32, Failed> {
+fn start(launch: &Launch, carried: &Carried, report: BorrowedFd<'_>) -> Result<i32, Failed> {
     match raw::clone(0) {
         Ok(Cloned::Parent(pid)) => Ok(pid),
         Ok(Cloned::Child) => {
-            let failed = become_program(launch);
+            let failed = become_program(launch, carried);
             give_up(report, failed)
         }
         Err(errno) => Err((Stage::Prepare, errno)),
     }
 }
 
-fn become_program(launch: &Launch) -> Failed {
+fn become_program(launch: &Launch, carried: &Carried) -> Failed {
     let program = &launch.program;
     if let Err(errno) = attach_terminal(launch) {
         return (Stage::Terminal, errno);
     }
-    if let Err(errno) = lower_program(launch) {
+    if let Err(errno) = lower_program(launch, carried) {
         return (Stage::Rights, errno);
     }
     if let Err(errno) = rustix::process::chdir(&program.workdir) {
@@ -117,21 +118,24 @@ fn attach_terminal(launch: &Launch) -> Result<(), Errno> {
     Ok(())
 }
 
-fn lower_program(launch: &Launch) -> Result<(), Errno> {
+fn lower_program(launch: &Launch, carried: &Carried) -> Result<(), Errno> {
     let program = &launch.program;
     raw::own_keyring();
-    for (resource, most) in &program.limits {
-        let limit = Rlimit { current: Some(*most), maximum: Some(*most) };
-        rustix::process::setrlimit(*resource, limit)?;
-    }
-    for capability in (0..CAPABILITIES).filter(|bit| program.capabilities.bits() & (1 << bit) == 0) {
-        raw::drop_bounding(capability);
-    }
+    drop_bounding(program.capabilities);
     if let Identity::Numbered { uid, gid } = program.identity {
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         rustix::thread::set_thread_groups(&[gid])?;
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    }
+    if !program.own_users.is_empty() && raw::new_users().is_ok() {
+        own_users(launch, carried)?;
+    }
+    // After that, so that they are the room's and not what all processes of this user may have together.
+    for (resource, most) in &program.limits {
+        let most = rustix::process::getrlimit(*resource).maximum.map_or(*most, |there| there.min(*most));
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        rustix::process::setrlimit(*resource, limit)?;
     }
     // Not to be had any more once the user id has left 0, and then there is nothing to lower.
     if program.superuser() || matches!(program.identity, Identity::Mapped { .. }) {
@@ -139,6 +143,27 @@ fn lower_program(launch: &Launch) -> Result<(), Errno> {
         hold(kept)?;
     }
     rustix::thread::set_no_new_privs(true)
+}
+
+/// Becomes the only user of the namespace that was just made, with no rights in it.
+fn own_users(launch: &Launch, carried: &Carried) -> Result<(), Errno> {
+    // What isn't dumpable belongs to root in `/proc`; nobody else is in the room yet.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    for planned in &launch.program.own_users {
+        match (steps::execute(&planned.step, carried), planned.need) {
+            (Ok(()), _) | (Err(_), Need::May) => {}
+            (Err(errno), Need::Must) => return Err(errno),
+        }
+    }
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    drop_bounding(launch.program.capabilities);
+    hold(CapabilitySet::empty())
+}
+
+fn drop_bounding(kept: CapabilitySet) {
+    for capability in (0..CAPABILITIES).filter(|bit| kept.bits() & (1 << bit) == 0) {
+        raw::drop_bounding(capability);
+    }
 }
 
 /// Leaves init with what it needs to pass signals on, and hides its memory, a copy of ours, from the room.

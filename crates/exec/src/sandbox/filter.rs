@@ -73,8 +73,14 @@ const REFUSED: [c_long; 33] = [
 
 /// As if the kernel were an older one, so that libraries do without: `clone3` hides its flags behind a pointer,
 /// and the others make memory that no process is seen to have.
-const UNKNOWN: [c_long; 4] =
-    [libc::SYS_clone3, libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_shmget];
+const UNKNOWN: [c_long; 6] = [
+    libc::SYS_clone3,
+    libc::SYS_memfd_create,
+    libc::SYS_memfd_secret,
+    libc::SYS_shmget,
+    libc::SYS_semget,
+    libc::SYS_msgget,
+];
 
 /// What may be in a `socket` call: the family, and for netlink the protocol that tells of interfaces.
 const FAMILIES: [c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];

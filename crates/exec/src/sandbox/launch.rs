@@ -58,7 +58,11 @@ pub(crate) struct Program {
     pub(crate) identity: Identity,
     /// What the superuser keeps; others have none but could gain no more than these.
     pub(crate) capabilities: CapabilitySet,
+    /// What it and what it starts may have, at most; less where this process may have less.
     pub(crate) limits: Vec<(Resource, u64)>,
+    /// What it does to be itself in a user namespace of its own, where the kernel counts its processes and not
+    /// those of other rooms; nothing if it needs none.
+    pub(crate) own_users: Vec<Planned>,
     /// Which system calls it may make: all, or what the filter lets through.
     pub(crate) filter: Option<Filter>,
 }
@@ -240,10 +244,15 @@ impl Running {
         self.reap()
     }
 
-    /// Waits as [`Running::wait`] does, but not longer than this; then kills the room and returns none.
-    pub(crate) fn wait_for(mut self, limit: Duration) -> Option<u8> {
-        let timely = self.ends_within(limit).unwrap_or(true);
-        timely.then(|| self.reap())
+    /// Returns the process id of the room's init, as this process sees it.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits until the room's init has ended, but not longer than this; tells whether it has.
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
+        // Where it cannot be watched, waiting for it is all that can be done.
+        self.poll(limit).unwrap_or(true)
     }
 
     /// Returns a descriptor that can be read when the room has ended.
@@ -251,7 +260,7 @@ impl Running {
         rustix::process::pidfd_open(self.pid, PidfdFlags::empty())
     }
 
-    fn ends_within(&self, limit: Duration) -> Result<bool, Errno> {
+    fn poll(&self, limit: Duration) -> Result<bool, Errno> {
         let watched = self.watched()?;
         let end = std::time::Instant::now() + limit;
         loop {

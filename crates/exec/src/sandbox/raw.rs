@@ -219,6 +219,12 @@ pub(super) fn drop_bounding(capability: u32) {
     unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
 }
 
+/// Moves this process into a user namespace of its own.
+pub(super) fn new_users() -> Result<(), Errno> {
+    // SAFETY: only a number is passed; of what a process has, this changes its credentials alone.
+    checked(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into()).map(|_| ())
+}
+
 /// Makes the kernel judge every later call of this process, and of what it starts, by a program.
 pub(super) fn filter_calls(code: &[libc::sock_filter]) -> Result<(), Errno> {
     let length = u16::try_from(code.len()).expect("a filter is a few hundred instructions");

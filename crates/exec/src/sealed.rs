@@ -1,0 +1,161 @@
+//! Runs an action in a sealed room.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use minke_cas::{Directory, ImagePath, Store, Tree};
+use rustix::io::Errno;
+use rustix::process::Resource;
+use rustix::thread::CapabilitySet;
+
+use crate::action::{Action, ActionError, BUILDER, Limits, Outcome, outcome};
+use crate::caller::{Caller, candidates, strings};
+use crate::furnish::{self, Furniture, Ids, Upper, Writable};
+use crate::process::tail_of;
+use crate::refusal::{Unavailable, is_refusal};
+use crate::sandbox::{self, Filter, Launch, LaunchError, Network, Program, Running, Signals, Vector};
+use crate::watch;
+
+/// What `/dev/shm` holds, as in other containers.
+const SHARED_MEMORY: &str = "size=64m,nr_inodes=4096";
+
+/// How many descriptors a process may have, as the kernel has it where nobody says: what lies in pipes and
+/// sockets is memory that nobody counts.
+const DESCRIPTORS: u64 = 4096;
+
+/// Tells whether this machine lets a room be sealed, by sealing an empty one.
+///
+/// # Errors
+/// [`Unavailable`] says what is refused and, as far as can be told, by which setting.
+pub fn sealing_available() -> Result<(), Unavailable> {
+    let refused = |what: &str, error: io::Error| {
+        Unavailable::of(what, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    };
+    let directory = tempfile::tempdir().map_err(|error| refused("a temporary directory", error))?;
+    let at = |name: &str| directory.path().join(name);
+    for name in ["room", "scratch"] {
+        fs::create_dir(at(name)).map_err(|error| refused("a temporary directory", error))?;
+    }
+    let action = Action {
+        root: Tree::new(),
+        argv: vec!["/nothing".to_owned()],
+        env: BTreeMap::new(),
+        workdir: ImagePath::root(),
+        outputs: Vec::new(),
+        limits: Limits::default(),
+    };
+    let root = Directory::default();
+    match launch(&action, &root, (&at("room"), &at("scratch"), Upper::Memory), [None, None, None]) {
+        // As far as looking for a program that isn't there: the room was whole.
+        Err(ActionError::Start { .. }) | Ok(_) => Ok(()),
+        Err(ActionError::Unavailable(unavailable)) => Err(unavailable),
+        Err(ActionError::Setup { what, source }) => Err(refused(&format!("to {what}"), source)),
+        Err(_) => Err(Unavailable::of("a sealed room", Errno::INVAL)),
+    }
+}
+
+/// Runs an action in a room whose files are its own tree's.
+pub(crate) fn sealed(
+    action: &Action,
+    store: &Store,
+    (root, upper): (&Tree, Upper),
+) -> Result<Outcome, ActionError> {
+    let caller = Caller::of_process(Network::Own);
+    let scratch = store.scratch()?;
+    let own = action.workdir.components().next().map(|name| format!("/{name}"));
+    let own: ImagePath = own.map_or(Ok(ImagePath::root()), |own| own.parse()).expect("it is a path's first");
+    let (shared, written) = match upper {
+        Upper::Disk => {
+            (root.filter(|path, _| !path.starts_with(&own)), root.filter(|path, _| path.starts_with(&own)))
+        }
+        Upper::Memory | Upper::Copy => (Tree::new(), root.clone()),
+    };
+    let room = store.room(&shared, caller.ownership())?;
+    let made = scratch.path().join(if upper == Upper::Disk { "upper" } else { "root" });
+    store.write_tree(&written, &made, caller.ownership())?;
+
+    let (reader, writer) = io::pipe().map_err(pipe)?;
+    let other = writer.try_clone().map_err(pipe)?;
+    let null = fs::File::open("/dev/null").map_err(pipe)?;
+    let stdio = [Some(null.into()), Some(writer.into()), Some(other.into())];
+    let running = launch(action, root.root(), (&room, scratch.path(), upper), stdio)?;
+    let log = tail_of(reader);
+    let status = watch::until_end(running, &action.limits, scratch.path());
+    outcome(action, store, (&made, status, log.recv().unwrap_or_default()))
+}
+
+fn pipe(source: io::Error) -> ActionError {
+    ActionError::Setup { what: "make a pipe".to_owned(), source }
+}
+
+fn launch(
+    action: &Action,
+    root: &Directory,
+    (room, scratch, upper): (&Path, &Path, Upper),
+    stdio: [Option<OwnedFd>; 3],
+) -> Result<Running, ActionError> {
+    let caller = Caller::of_process(Network::Own);
+    let inside = (BUILDER.uid, BUILDER.gid);
+    let ids = Ids { inside, outside: if caller.is_superuser() { inside } else { caller.ids } };
+    let furniture = Furniture {
+        namespaces: caller.namespaces,
+        ids,
+        room,
+        root,
+        scratch,
+        upper,
+        writable: Writable::All,
+        hostname: "workshop",
+        workdir: &action.workdir,
+        given: Vec::new(),
+        mounted: Vec::new(),
+        console: None,
+        shared_memory: SHARED_MEMORY,
+    };
+    let mut steps = furnish::steps(furniture).map_err(ActionError::Nul)?;
+    // Where memory runs out for good, the kernel shall look here before it looks at anything of the user's.
+    steps.insert(0, furnish::first_to_be_killed());
+    let variables = action.env.iter().map(|(name, value)| format!("{name}={value}"));
+    let name = action.argv.first().cloned().unwrap_or_default();
+    let path = action.env.get("PATH").map_or("/usr/bin:/bin", String::as_str);
+    let program = Program {
+        candidates: strings(candidates(&name, path, &action.workdir)).map_err(ActionError::Nul)?,
+        arguments: Vector::of(strings(action.argv.clone()).map_err(ActionError::Nul)?),
+        environment: Vector::of(strings(variables).map_err(ActionError::Nul)?),
+        workdir: CString::new(action.workdir.as_str()).expect("an image path holds no NUL"),
+        stdio,
+        terminal: None,
+        identity: caller.identity(inside.0, inside.1),
+        capabilities: CapabilitySet::empty(),
+        limits: vec![
+            (Resource::Core, 0),
+            (Resource::Fsize, action.limits.output_bytes),
+            (Resource::Nproc, action.limits.processes),
+            (Resource::Nofile, DESCRIPTORS),
+        ],
+        own_users: if caller.is_superuser() { furnish::maps(ids) } else { Vec::new() },
+        filter: Some(Filter::for_strangers()),
+    };
+    let launch = Launch { namespaces: caller.namespaces, steps, program };
+    sandbox::launch(launch, Signals::Kept).map_err(|error| explained(error, name))
+}
+
+fn explained(error: LaunchError, program: String) -> ActionError {
+    match error {
+        LaunchError::Refused(errno) => Unavailable::of("new namespaces", errno).into(),
+        LaunchError::Step { what, errno } if is_refusal(errno) => {
+            Unavailable::of(&format!("to {what}"), errno).into()
+        }
+        LaunchError::Step { what, errno } => ActionError::Setup { what, source: errno.into() },
+        LaunchError::Unfiltered(errno) => Unavailable::of("to filter system calls", errno).into(),
+        LaunchError::Workdir(errno) => {
+            ActionError::Setup { what: "enter the working directory".to_owned(), source: errno.into() }
+        }
+        LaunchError::Execute(errno) => ActionError::Start { program, source: errno.into() },
+        LaunchError::Interpreter => ActionError::Start { program, source: Errno::NOENT.into() },
+    }
+}
