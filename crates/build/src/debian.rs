@@ -4,6 +4,8 @@
 //! "which packages do these need" is remembered by the digests of the `InRelease` files, so that the long
 //! indexes are read only when the archive has changed.
 
+mod lists;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::path::PathBuf;
@@ -12,8 +14,9 @@ use std::sync::{Arc, OnceLock};
 use minke_cas::{Digest, Meter, Source, SourceUrl, SourceUrlError, Store, StoreError};
 use minke_distro::sources::Mirrors;
 use minke_distro::{
-    Arch, Archive, Chosen, Closure, ClosureError, ClosureOptions, IndexError, Keyring, KeyringError,
-    NameError, PackageArch, PackageIndex, PackageName, Release, ReleaseError, Suite, Why, closure, staying,
+    Arch, Archive, Chosen, Closure, ClosureError, ClosureOptions, ContentsError, IndexError, Keyring,
+    KeyringError, NameError, PackageArch, PackageIndex, PackageName, Release, ReleaseError, Suite, Why,
+    closure, staying,
 };
 use minke_net::{Client, FetchError, UnpinnedOptions};
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,7 @@ pub struct Debian {
     arch: Arch,
     archives: Arc<Vec<Opened>>,
     index: OnceLock<PackageIndex>,
+    lists: lists::Lists,
 }
 
 struct Opened {
@@ -159,6 +163,22 @@ pub enum DebianError {
         /// Why not.
         source: IndexError,
     },
+    /// A list of files cannot be fetched.
+    #[error("cannot fetch the list of files of {suite}")]
+    FetchList {
+        /// Of which suite.
+        suite: Suite,
+        /// What happened.
+        source: FetchError,
+    },
+    /// A list of files cannot be used.
+    #[error("cannot use the list of files of {suite}")]
+    List {
+        /// Of which suite.
+        suite: Suite,
+        /// Why not.
+        source: ContentsError,
+    },
     /// The packages that are needed cannot be had together.
     #[error("cannot choose the base's packages")]
     Closure(#[source] ClosureError),
@@ -270,7 +290,12 @@ impl Debian {
                 None => reporter.note(format!("{codename} has no archive of updates number {index}")),
             }
         }
-        Ok(Self { arch, archives: Arc::new(archives), index: OnceLock::new() })
+        Ok(Self {
+            arch,
+            archives: Arc::new(archives),
+            index: OnceLock::new(),
+            lists: lists::Lists::default(),
+        })
     }
 
     /// Returns the architecture whose packages are chosen.
@@ -280,7 +305,8 @@ impl Debian {
 
     /// Returns the same archives' packages for another architecture.
     pub fn of_architecture(&self, arch: Arch) -> Self {
-        Self { arch, archives: Arc::clone(&self.archives), index: OnceLock::new() }
+        let (index, lists) = (OnceLock::new(), lists::Lists::default());
+        Self { arch, archives: Arc::clone(&self.archives), index, lists }
     }
 
     /// Returns what the suite's own Python and C library are.
@@ -382,9 +408,11 @@ impl Debian {
     }
 
     fn key<'key>(&'key self, roots: &'key Roots, left_out: &'key BTreeMap<PackageName, String>) -> Key<'key> {
-        let releases =
-            self.archives.iter().map(|opened| (opened.archive.suite.as_str(), opened.in_release)).collect();
-        Key { arch: self.arch.as_str(), releases, roots, left_out }
+        Key { arch: self.arch.as_str(), releases: self.releases(), roots, left_out }
+    }
+
+    fn releases(&self) -> Vec<(&str, Digest)> {
+        self.archives.iter().map(|opened| (opened.archive.suite.as_str(), opened.in_release)).collect()
     }
 
     fn index(&self, client: &Client, store: &Store) -> Result<&PackageIndex, DebianError> {

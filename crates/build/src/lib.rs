@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod bytecode;
 mod config;
+pub mod contents;
 pub mod debian;
 pub mod deliver;
 pub mod entry;

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use minke_cas::{Source, Store};
-use minke_distro::{ClosureOptions, PackageName, setup};
+use minke_distro::{ClosureOptions, Listed, PackageName, setup};
 use minke_net::Client;
 
+use crate::contents::{Missing, Supplier};
 use crate::debian::{self, Debian, DebianError, Kept, Pick, Roots};
 use crate::event::Reporter;
 use crate::interpreter::InterpreterPin;
@@ -272,6 +273,33 @@ impl<'build> Supply<'build> {
     /// Returns the version of a package that the archive has today, as far as that can be found out.
     pub fn offered(&self, platform: Platform, name: &str) -> Option<String> {
         self.archive(platform).ok()?.offered(self.outside, name).ok().flatten()
+    }
+
+    /// Returns the packages that have what is missing and can be added to what is there, the best first.
+    ///
+    /// # Errors
+    /// [`SupplyError::Outgrown`] if the lock, which doesn't say who supplies it, may not be changed; [`SupplyError`].
+    pub fn suppliers(
+        &self,
+        platform: Platform,
+        missing: &Missing,
+        present: &Roots,
+    ) -> Result<Vec<Supplier>, SupplyError> {
+        if self.locks == LockPolicy::Locked {
+            let what = format!("doesn't say what supplies {} for {platform}", missing.what());
+            return Err(SupplyError::Outgrown { what });
+        }
+        let options = ClosureOptions { left_out: setup::left_out() };
+        let present = present.keys().cloned().collect();
+        Ok(self.archive(platform)?.suppliers(self.outside, missing, &present, &options)?)
+    }
+
+    /// Returns the first of the archive's files whose names begin so, for who looked in vain for another of them.
+    ///
+    /// # Errors
+    /// [`SupplyError`].
+    pub fn alike(&self, platform: Platform, start: &str) -> Result<Vec<Listed>, SupplyError> {
+        Ok(self.archive(platform)?.alike(self.outside, start)?)
     }
 
     /// Returns the wheels that a backend's requirements are pinned to, if they are.

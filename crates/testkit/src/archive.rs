@@ -1,7 +1,7 @@
 //! Writes a signed Debian archive to a directory, right or wrong in one chosen way.
 //!
-//! `dists/SUITE/InRelease`, `main/binary-ARCH/Packages` plain, gzipped and xzipped, each also by its hash, and
-//! `pool/`. Several suites may share a directory.
+//! `dists/SUITE/InRelease`, `main/binary-ARCH/Packages` plain, gzipped and xzipped, `main/Contents-ARCH` gzipped, each
+//! also by its hash, and `pool/`. Several suites may share a directory.
 //!
 //! Spec: <https://wiki.debian.org/DebianRepository/Format>
 
@@ -32,6 +32,8 @@ pub enum ArchiveFault {
     MissingPool,
     /// `Acquire-By-Hash` is promised, but there are no such files.
     MissingByHash,
+    /// There are no lists of files, and none are promised.
+    NoContents,
     /// `Packages` gives every package the file name `../../etc/passwd`.
     HostileFileNames,
 }
@@ -149,7 +151,25 @@ impl DebianArchive {
             let path = format!("main/binary-amd64/Packages{}", compression.extension());
             indexes.insert(path, compress(text.as_bytes(), compression));
         }
+        if self.fault != Some(ArchiveFault::NoContents) {
+            for architecture in ["amd64", "all"] {
+                let path = format!("main/Contents-{architecture}.gz");
+                let list = self.contents_text(architecture);
+                indexes.insert(path, compress(list.as_bytes(), Compression::Gz));
+            }
+        }
         indexes
+    }
+
+    /// The list of all files of one architecture's packages.
+    pub fn contents_text(&self, architecture: &str) -> String {
+        let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (deb, _) in self.debs.iter().filter(|(deb, _)| deb.architecture_name() == architecture) {
+            for path in deb.paths() {
+                owners.entry(path).or_default().push(format!("toys/{}", deb.name()));
+            }
+        }
+        owners.into_iter().map(|(path, debs)| format!("{path:<60} {}\n", debs.join(","))).collect()
     }
 
     fn packages_for(&self, architecture: &str) -> String {
@@ -405,6 +425,8 @@ mod tests {
         SHA256: eaf53197b4099af7a21856bb5831cd7c653902e77e221d1bae2b6b7be442f670
         ");
         let release = archive.in_release_text();
+        let list = archive.contents_text("all");
+        insta::assert_snapshot!(list, @"usr/share/a                                                  toys/toy-a");
         let (head, _) = release.split_once("MD5Sum:").unwrap();
         insta::assert_snapshot!(head, @r"
         -----BEGIN PGP SIGNED MESSAGE-----

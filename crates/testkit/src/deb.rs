@@ -187,6 +187,14 @@ impl Deb {
         fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
     }
 
+    /// The paths of its files and links, without a leading slash.
+    pub fn paths(&self) -> Vec<String> {
+        let files = self.entries.iter().filter(|entry| entry.kind != TarKind::Directory);
+        let path =
+            |entry: &TarEntry| String::from_utf8_lossy(&entry.name).trim_start_matches("./").to_owned();
+        files.map(path).collect()
+    }
+
     /// Its `md5sums`: every file with content, in order of appearance.
     pub fn md5sums(&self) -> String {
         self.entries

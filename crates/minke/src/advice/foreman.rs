@@ -242,7 +242,7 @@ fn debian(error: &DebianError) -> Advice {
             source,
             "the mirror has no such suite: choose another with `base`, or correct the mirror's address",
         ),
-        DebianError::FetchIndex { source, .. } => match source.cause() {
+        DebianError::FetchIndex { source, .. } | DebianError::FetchList { source, .. } => match source.cause() {
             FetchError::WrongDigest { .. } | FetchError::WrongSize { .. } => Exit::Network.help(HALF_UPDATED),
             _ => causes::fetch(source, HALF_UPDATED),
         },
@@ -253,7 +253,7 @@ fn debian(error: &DebianError) -> Advice {
         DebianError::NoIndex { .. } | DebianError::NotABase { .. } => {
             Exit::Project.help("choose another suite with `base`, or another mirror")
         }
-        DebianError::Index { .. } => Exit::Network.help("choose another mirror"),
+        DebianError::Index { .. } | DebianError::List { .. } => Exit::Network.help("choose another mirror"),
         DebianError::Unknown { .. } => {
             Exit::Project.help("correct it in `tools` or `system-packages`; names are those of the suite's packages")
         }
