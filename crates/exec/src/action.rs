@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use minke_cas::{Digest, Entry, File, ImagePath, Mode, Owner, Scratch, Store, StoreError, Tree, TreeError};
+use minke_cas::{Digest, ImagePath, Mode, Owner, Ownership, Scratch, Store, StoreError, Tree, TreeError};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -206,27 +206,11 @@ impl Action {
         Digest::of(&serde_json::to_vec(&key).expect("an action is made of texts and numbers"))
     }
 
-    /// The root as it is written out: normal modes, one owner, and a place for everything.
-    fn normal_root(&self) -> Result<Tree, ActionError> {
-        let mut root = Tree::new();
-        let directory =
-            |tree: &mut Tree, path: &ImagePath| tree.set_directory(path, Mode::EXECUTABLE, BUILDER);
-        directory(&mut root, &ImagePath::root())?;
-        for (path, entry) in self.root.walk() {
-            match entry {
-                Entry::Directory(_) => directory(&mut root, &path)?,
-                Entry::File(file) => {
-                    let mode = if file.mode.is_executable() { Mode::EXECUTABLE } else { Mode::REGULAR };
-                    root.insert(&path, File { mode, owner: BUILDER, ..file.clone() }.into())?;
-                }
-                Entry::Symlink(link) => {
-                    let link = minke_cas::Symlink { owner: BUILDER, ..link.clone() };
-                    root.insert(&path, Entry::Symlink(link))?;
-                }
-            }
-        }
+    /// Makes the directories that the command relies on.
+    fn prepared(&self) -> Result<Prepared, ActionError> {
+        let mut prepared = Prepared { root: self.root.clone(), made: Vec::new() };
         for output in &self.outputs {
-            if root.get(output).is_some() {
+            if self.root.get(output).is_some() {
                 return Err(ActionError::OutputExists { path: output.clone() });
             }
         }
@@ -234,12 +218,20 @@ impl Action {
         let temporary = "/tmp".parse().expect("a literal path is one");
         for wanted in above.chain([self.workdir.clone(), temporary]) {
             let missing = std::iter::successors(Some(wanted), ImagePath::parent);
-            for path in missing.filter(|path| root.directory(path).is_none()).collect::<Vec<_>>() {
-                directory(&mut root, &path)?;
+            for path in missing.filter(|path| prepared.root.directory(path).is_none()).collect::<Vec<_>>() {
+                prepared.root.set_directory(&path, Mode::EXECUTABLE, BUILDER)?;
+                prepared.made.push(path);
             }
         }
-        Ok(root)
+        Ok(prepared)
     }
+}
+
+/// An action's root with a place for everything.
+pub(crate) struct Prepared {
+    pub(crate) root: Tree,
+    /// The directories of it that the action's own root hasn't got.
+    pub(crate) made: Vec<ImagePath>,
 }
 
 /// Runs an action here.
@@ -249,13 +241,13 @@ impl Action {
 /// # Errors
 /// [`ActionError`]; a command that fails or takes too long is no error.
 pub fn run_action(action: &Action, store: &Store, seal: Seal) -> Result<Outcome, ActionError> {
-    let root = action.normal_root()?;
+    let prepared = action.prepared()?;
     match seal {
-        Seal::Unsealed => unsealed(action, store, &root),
-        Seal::Sealed => match sealed(action, store, (&root, Upper::Disk)) {
+        Seal::Unsealed => unsealed(action, store, &prepared.root),
+        Seal::Sealed => match sealed(action, store, (&prepared, Upper::Disk)) {
             // Where the cache itself lies on an overlay (in a container), there can be no other on it.
             Err(ActionError::Setup { source, .. }) if Errno::from_io_error(&source) == Some(Errno::INVAL) => {
-                sealed(action, store, (&root, Upper::Copy))
+                sealed(action, store, (&prepared, Upper::Copy))
             }
             result => result,
         },
@@ -265,7 +257,7 @@ pub fn run_action(action: &Action, store: &Store, seal: Seal) -> Result<Outcome,
 fn unsealed(action: &Action, store: &Store, root: &Tree) -> Result<Outcome, ActionError> {
     let scratch: Scratch = store.scratch()?;
     let room = scratch.path().join("root");
-    store.write_tree(root, &room, minke_cas::Ownership::Caller)?;
+    store.write_tree(root, &room, Ownership::Plain(None))?;
     let name = action.argv.first().cloned().unwrap_or_default();
     let missing = || LoaderError::Missing { room: room.clone(), path: ImagePath::root() };
     let program: ImagePath = name.parse().map_err(|_| missing())?;

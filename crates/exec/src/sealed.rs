@@ -7,12 +7,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use minke_cas::{Directory, ImagePath, Store, Tree};
+use minke_cas::{Directory, ImagePath, Mode, Ownership, Store, Tree, TreeError};
 use rustix::io::Errno;
 use rustix::process::Resource;
 use rustix::thread::CapabilitySet;
 
-use crate::action::{Action, ActionError, BUILDER, Limits, Outcome, outcome};
+use crate::action::{Action, ActionError, BUILDER, Limits, Outcome, Prepared, outcome};
 use crate::caller::{Caller, candidates, strings};
 use crate::furnish::{self, Furniture, Ids, Upper, Writable};
 use crate::process::tail_of;
@@ -48,8 +48,7 @@ pub fn sealing_available() -> Result<(), Unavailable> {
         outputs: Vec::new(),
         limits: Limits::default(),
     };
-    let root = Directory::default();
-    match launch(&action, &root, (&at("room"), &at("scratch"), Upper::Memory), [None, None, None]) {
+    match launch(&action, (&at("room"), &at("scratch"), Upper::Memory), [None, None, None]) {
         // As far as looking for a program that isn't there: the room was whole.
         Err(ActionError::Start { .. }) | Ok(_) => Ok(()),
         Err(ActionError::Unavailable(unavailable)) => Err(unavailable),
@@ -62,30 +61,46 @@ pub fn sealing_available() -> Result<(), Unavailable> {
 pub(crate) fn sealed(
     action: &Action,
     store: &Store,
-    (root, upper): (&Tree, Upper),
+    (prepared, upper): (&Prepared, Upper),
 ) -> Result<Outcome, ActionError> {
     let caller = Caller::of_process(Network::Own);
+    let ownership = Ownership::Plain(caller.is_superuser().then_some(BUILDER));
     let scratch = store.scratch()?;
-    let own = action.workdir.components().next().map(|name| format!("/{name}"));
-    let own: ImagePath = own.map_or(Ok(ImagePath::root()), |own| own.parse()).expect("it is a path's first");
     let (shared, written) = match upper {
-        Upper::Disk => {
-            (root.filter(|path, _| !path.starts_with(&own)), root.filter(|path, _| path.starts_with(&own)))
-        }
-        Upper::Memory | Upper::Copy => (Tree::new(), root.clone()),
+        Upper::Disk => split(action, prepared)?,
+        Upper::Memory | Upper::Copy => (Tree::new(), prepared.root.clone()),
     };
-    let room = store.room(&shared, caller.ownership())?;
+    let room = store.room(&shared, ownership)?;
     let made = scratch.path().join(if upper == Upper::Disk { "upper" } else { "root" });
-    store.write_tree(&written, &made, caller.ownership())?;
+    store.write_tree(&written, &made, ownership)?;
 
     let (reader, writer) = io::pipe().map_err(pipe)?;
     let other = writer.try_clone().map_err(pipe)?;
     let null = fs::File::open("/dev/null").map_err(pipe)?;
     let stdio = [Some(null.into()), Some(writer.into()), Some(other.into())];
-    let running = launch(action, root.root(), (&room, scratch.path(), upper), stdio)?;
+    let running = launch(action, (&room, scratch.path(), upper), stdio)?;
     let log = tail_of(reader);
     let status = watch::until_end(running, &action.limits, scratch.path());
     outcome(action, store, (&made, status, log.recv().unwrap_or_default()))
+}
+
+/// Parts what is written once for all actions of the same root from what is written for this one.
+fn split(action: &Action, prepared: &Prepared) -> Result<(Tree, Tree), TreeError> {
+    let Some(own) = action.workdir.components().next() else {
+        return Ok((Tree::new(), prepared.root.clone()));
+    };
+    let own = ImagePath::root().join_str(own).expect("a path's component is a name");
+    let mut shared = action.root.clone();
+    shared.remove(&own);
+    let mut written = Tree::new();
+    if let Some(entry) = prepared.root.get(&own) {
+        written.insert(&own, entry.clone())?;
+    }
+    for path in prepared.made.iter().filter(|path| !path.starts_with(&own)) {
+        // The layer merges it with what is below.
+        written.set_directory(path, Mode::EXECUTABLE, BUILDER)?;
+    }
+    Ok((shared, written))
 }
 
 fn pipe(source: io::Error) -> ActionError {
@@ -94,7 +109,6 @@ fn pipe(source: io::Error) -> ActionError {
 
 fn launch(
     action: &Action,
-    root: &Directory,
     (room, scratch, upper): (&Path, &Path, Upper),
     stdio: [Option<OwnedFd>; 3],
 ) -> Result<Running, ActionError> {
@@ -105,7 +119,7 @@ fn launch(
         namespaces: caller.namespaces,
         ids,
         room,
-        root,
+        root: &Directory::new(Mode::EXECUTABLE, BUILDER),
         scratch,
         upper,
         writable: Writable::All,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::base;
 use insta::assert_snapshot;
-use minke_exec::{Limit, Limits, Outcome, Seal, Status, run_action};
+use minke_exec::{ActionError, Limit, Limits, Outcome, OutputError, Seal, Status, run_action};
 use workshop::{run, script};
 
 #[test]
@@ -202,6 +202,27 @@ fn what_is_written_elsewhere_is_gone_with_the_room() {
         let files: Vec<_> = outcome.outputs.files().map(|(path, _)| path.to_string()).collect();
         assert_eq!(files, ["/build/out/good"]);
     }
+}
+
+#[test]
+fn a_tree_that_no_path_leads_through_is_no_burden() {
+    let Some(base) = base() else { return };
+    let text = "def deepen(top):\n    \
+         os.makedirs(top); os.chdir(top)\n    \
+         for _ in range(1500): os.mkdir('x' * 100); os.chdir('x' * 100)\n\
+         deepen('/tmp/deep'); os.chdir('/'); os.chmod('/tmp/deep', 0)\n\
+         if len(sys.argv) > 1: deepen('/build/out')\n\
+         print('done')";
+    let mut action = script(&base, text);
+    let outcome = run_action(&action, &base.store, Seal::Sealed).unwrap();
+    assert_eq!((outcome.status, outcome.log.as_str()), (Status::Exited(0), "done\n"));
+    action.argv.push("outputs".to_owned());
+    let error = run_action(&action, &base.store, Seal::Sealed).unwrap_err();
+    assert!(matches!(error, ActionError::Output(OutputError::Io { .. })), "{error:?}");
+    // Other tests have their rooms there at the same time, but none that deep.
+    let scratch = base.store.root().join("scratch");
+    let output = Command::new("find").arg(scratch).args(["-name", &"x".repeat(100)]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
 }
 
 #[test]

@@ -8,7 +8,10 @@ use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Access, Store, StoreError, format};
-use crate::{Digest, Entry, ImagePath, Owner, Tree};
+use crate::{Digest, Entry, ImagePath, Mode, Owner, Tree};
+
+/// How much of a file is in memory while it is copied.
+const COPIED_AT_ONCE: usize = 256 << 10;
 
 /// Whose the files of a room are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,12 +20,17 @@ pub enum Ownership {
     Caller,
     /// Everything is its owner's in the tree: needs root.
     Tree,
+    /// Everything is this owner's, which needs root, or the caller's; modes are `0644` and `0755`, whatever the
+    /// tree says: what can be carried to any machine.
+    Plain(Option<Owner>),
 }
 
 fn room_name(tree: &Digest, ownership: Ownership) -> String {
     let suffix = match ownership {
-        Ownership::Caller => "",
-        Ownership::Tree => "-owned",
+        Ownership::Caller => String::new(),
+        Ownership::Tree => "-owned".to_owned(),
+        Ownership::Plain(None) => "-plain".to_owned(),
+        Ownership::Plain(Some(Owner { uid, gid })) => format!("-plain-{uid}-{gid}"),
     };
     format!("{}{suffix}", tree.hex())
 }
@@ -108,10 +116,15 @@ impl Store {
                     own(&place, link.owner, ownership)?;
                 }
                 Entry::File(file) => {
-                    let mut out = fs::File::create_new(&place).map_err(StoreError::io("write", &place))?;
-                    io::copy(&mut self.content(file)?, &mut out).map_err(StoreError::io("write", &place))?;
+                    let out = fs::File::create_new(&place).map_err(StoreError::io("write", &place))?;
+                    let mut content = self.content(file)?;
+                    let length = usize::try_from(file.size).unwrap_or(usize::MAX).min(COPIED_AT_ONCE);
+                    let mut out = io::BufWriter::with_capacity(length, out);
+                    io::copy(&mut content, &mut out)
+                        .and_then(|_| out.flush())
+                        .map_err(StoreError::io("write", &place))?;
                     own(&place, file.owner, ownership)?;
-                    mark(&place, file.mode.bits())?;
+                    mark(&place, file.mode, ownership)?;
                 }
             }
         }
@@ -122,23 +135,29 @@ impl Store {
             let Entry::Directory(below) = entry else { continue };
             let place = directory.join(path.relative());
             own(&place, below.owner(), ownership)?;
-            mark(&place, below.mode().bits())?;
+            mark(&place, below.mode(), ownership)?;
         }
         let root = tree.directory(&ImagePath::root()).expect("a tree has a root");
         own(directory, root.owner(), ownership)?;
-        mark(directory, root.mode().bits())
+        mark(directory, root.mode(), ownership)
     }
 }
 
 fn own(place: &Path, owner: Owner, ownership: Ownership) -> Result<(), StoreError> {
-    match ownership {
-        Ownership::Caller => Ok(()),
-        Ownership::Tree => lchown(place, Some(owner.uid), Some(owner.gid))
-            .map_err(StoreError::io("change the owner of", place)),
-    }
+    let owner = match ownership {
+        Ownership::Caller | Ownership::Plain(None) => return Ok(()),
+        Ownership::Tree => owner,
+        Ownership::Plain(Some(owner)) => owner,
+    };
+    lchown(place, Some(owner.uid), Some(owner.gid)).map_err(StoreError::io("change the owner of", place))
 }
 
-fn mark(place: &Path, mode: u32) -> Result<(), StoreError> {
-    fs::set_permissions(place, fs::Permissions::from_mode(mode))
+fn mark(place: &Path, mode: Mode, ownership: Ownership) -> Result<(), StoreError> {
+    let mode = match ownership {
+        Ownership::Caller | Ownership::Tree => mode,
+        Ownership::Plain(_) if place.is_dir() || mode.is_executable() => Mode::EXECUTABLE,
+        Ownership::Plain(_) => Mode::REGULAR,
+    };
+    fs::set_permissions(place, fs::Permissions::from_mode(mode.bits()))
         .map_err(StoreError::io("set the mode of", place))
 }

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Store, StoreError};
 
+/// Half of what the kernel takes for a path, so that a name fits at its end.
+const LONGEST_PATH: usize = 2048;
+
 /// The scratch directory of this process.
 pub(super) struct Home {
     directory: tempfile::TempDir,
@@ -79,23 +82,68 @@ fn sweep(scratch: &Path) {
     }
 }
 
-/// Removes a directory even where a tree's read-only directories lie in it.
+/// Removes a directory, whatever a stranger has made in it: directories that nobody may read, or so many in each
+/// other that no path leads to the last, nor a stack.
 pub(super) fn remove(directory: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if fs::remove_dir_all(directory).is_ok() || !directory.exists() {
-        return Ok(());
-    }
+    let mut failed = None;
+    let mut note = |result: std::io::Result<()>| {
+        if let Err(error) = result {
+            failed.get_or_insert(error);
+        }
+    };
     let mut pending = vec![directory.to_owned()];
-    while let Some(directory) = pending.pop() {
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
+    // Parents before children.
+    let mut emptied = Vec::new();
+    let mut lifted = 0;
+    while let Some(place) = pending.pop() {
+        let entries = match readable(&place) {
+            Ok(entries) => entries,
+            Err(error) => {
+                note(Err(error));
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                note(fs::remove_file(&path));
+            } else if path.as_os_str().len() < LONGEST_PATH {
+                pending.push(path);
+            } else {
+                let above = unused(directory, &mut lifted);
+                // To move a directory is to change it.
+                let moved = readable(&path).and_then(|_| fs::rename(&path, &above));
+                if moved.is_ok() {
+                    pending.push(above);
+                }
+                note(moved);
             }
         }
+        emptied.push(place);
     }
-    fs::remove_dir_all(directory)
+    for place in emptied.iter().rev() {
+        note(fs::remove_dir(place));
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Lists a directory, and makes it one that can be changed.
+fn readable(directory: &Path) -> std::io::Result<fs::ReadDir> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::symlink_metadata(directory)?.permissions().mode() & 0o700 != 0o700 {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    }
+    fs::read_dir(directory)
+}
+
+fn unused(directory: &Path, number: &mut u64) -> PathBuf {
+    loop {
+        *number += 1;
+        let path = directory.join(format!("lifted-{number}"));
+        if fs::symlink_metadata(&path).is_err() {
+            return path;
+        }
+    }
 }
 
 impl Store {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::{Entry, ImagePath, Mode, Tree};
@@ -111,12 +112,37 @@ fn a_room_holds_the_tree() {
     fs::File::open(room.join("y")).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "#!/bin/sh\n");
     assert_eq!(store.room(&tree, Ownership::Caller).unwrap(), room);
+    let plain = store.room(&tree, Ownership::Plain(None)).unwrap();
+    let mode = |at: &str| fs::metadata(plain.join(at)).unwrap().permissions().mode() & 0o7777;
+    assert_ne!(plain, room);
+    assert_eq!((mode("bin"), mode("bin/x")), (0o755, 0o755));
     // A directory that isn't writable goes as well, when what a dead process left is swept away.
     let left = store.scratch().unwrap();
     store.write_tree(&tree, &left.path().join("room"), Ownership::Caller).unwrap();
     let place = left.path().to_owned();
     drop(left);
     assert!(!place.exists());
+}
+
+#[test]
+fn what_is_deeper_than_any_path_goes_too() {
+    let (_directory, store) = store();
+    let left = store.scratch().unwrap();
+    let (mut place, name) = (left.path().join("deep"), "x".repeat(200));
+    fs::create_dir(&place).unwrap();
+    // Built from below: a path to the bottom of it could not be said.
+    for number in 0..60 {
+        let above = left.path().join(number.to_string());
+        fs::create_dir(&above).unwrap();
+        fs::write(above.join("file"), "").unwrap();
+        fs::rename(&place, above.join(&name)).unwrap();
+        place = above;
+    }
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o000)).unwrap();
+    std::os::unix::fs::symlink("/", left.path().join("link")).unwrap();
+    let path = left.path().to_owned();
+    drop(left);
+    assert!(!path.exists());
 }
 
 #[test]
