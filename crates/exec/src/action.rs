@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::furnish::Upper;
+use crate::jobs::Share;
 use crate::loader::{Loaded, LoaderError};
 use crate::outputs::{self, OutputError};
 use crate::process::{Ending, Job, Kill};
@@ -39,7 +40,7 @@ pub struct Action {
     /// The program, absolute, and its arguments. Paths in them that begin at the working directory work
     /// unsealed too.
     pub argv: Vec<String>,
-    /// The whole environment.
+    /// The whole environment, but for what [`Host`] adds. The directories that `HOME` and `TMPDIR` name are made.
     pub env: BTreeMap<String, String>,
     /// Where the command starts. The directory below `/` that holds it is the action's own; what lies
     /// elsewhere is kept between actions, written out once.
@@ -88,6 +89,30 @@ pub enum Seal {
     /// It can: it runs as the caller, and only what it finds relative to itself is the action's. Not for
     /// strangers' code.
     Unsealed,
+}
+
+/// This machine's part in an action: what may be different each time, and decides nothing that is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a> {
+    /// What the command can see.
+    pub seal: Seal,
+    /// The cores that it may use: all of them, where none are shared out.
+    pub share: Option<&'a Share<'a>>,
+}
+
+impl From<Seal> for Host<'_> {
+    fn from(seal: Seal) -> Self {
+        Self { seal, share: None }
+    }
+}
+
+impl Host<'_> {
+    /// Returns a command's environment here: what it says itself wins over what the machine says.
+    pub(crate) fn environment(&self, action: &Action) -> BTreeMap<String, String> {
+        let mut environment: BTreeMap<_, _> = self.share.into_iter().flat_map(Share::environment).collect();
+        environment.extend(action.env.clone());
+        environment
+    }
 }
 
 /// How a command ended.
@@ -216,7 +241,8 @@ impl Action {
         }
         let above = self.outputs.iter().filter_map(ImagePath::parent);
         let temporary = "/tmp".parse().expect("a literal path is one");
-        for wanted in above.chain([self.workdir.clone(), temporary]) {
+        let named = ["HOME", "TMPDIR"].into_iter().filter_map(|name| self.env.get(name)?.parse().ok());
+        for wanted in above.chain(named).chain([self.workdir.clone(), temporary]) {
             let missing = std::iter::successors(Some(wanted), ImagePath::parent);
             for path in missing.filter(|path| prepared.root.directory(path).is_none()).collect::<Vec<_>>() {
                 prepared.root.set_directory(&path, Mode::EXECUTABLE, BUILDER)?;
@@ -236,25 +262,30 @@ pub(crate) struct Prepared {
 
 /// Runs an action here.
 ///
-/// It is killed when the calling thread ends.
+/// It is killed when the calling thread ends. A [`Seal`] alone is a host too.
 ///
 /// # Errors
 /// [`ActionError`]; a command that fails or takes too long is no error.
-pub fn run_action(action: &Action, store: &Store, seal: Seal) -> Result<Outcome, ActionError> {
+pub fn run_action<'a>(
+    action: &Action,
+    store: &Store,
+    host: impl Into<Host<'a>>,
+) -> Result<Outcome, ActionError> {
+    let host = host.into();
     let prepared = action.prepared()?;
-    match seal {
-        Seal::Unsealed => unsealed(action, store, &prepared.root),
-        Seal::Sealed => match sealed(action, store, (&prepared, Upper::Disk)) {
+    match host.seal {
+        Seal::Unsealed => unsealed(action, store, (&prepared.root, host)),
+        Seal::Sealed => match sealed(action, store, (&prepared, Upper::Disk), host) {
             // Where the cache itself lies on an overlay (in a container), there can be no other on it.
             Err(ActionError::Setup { source, .. }) if Errno::from_io_error(&source) == Some(Errno::INVAL) => {
-                sealed(action, store, (&prepared, Upper::Copy))
+                sealed(action, store, (&prepared, Upper::Copy), host)
             }
             result => result,
         },
     }
 }
 
-fn unsealed(action: &Action, store: &Store, root: &Tree) -> Result<Outcome, ActionError> {
+fn unsealed(action: &Action, store: &Store, (root, host): (&Tree, Host<'_>)) -> Result<Outcome, ActionError> {
     let scratch: Scratch = store.scratch()?;
     let room = scratch.path().join("root");
     store.write_tree(root, &room, Ownership::Plain(None))?;
@@ -262,7 +293,7 @@ fn unsealed(action: &Action, store: &Store, root: &Tree) -> Result<Outcome, Acti
     let missing = || LoaderError::Missing { room: room.clone(), path: ImagePath::root() };
     let program: ImagePath = name.parse().map_err(|_| missing())?;
     let mut command = Loaded::in_room(&room, &program)?.command();
-    command.args(action.argv.iter().skip(1)).envs(&action.env).stdin(Stdio::null());
+    command.args(action.argv.iter().skip(1)).envs(host.environment(action)).stdin(Stdio::null());
     command.current_dir(room.join(action.workdir.relative()));
     let start = |source| ActionError::Start { program: name.clone(), source };
     let job = Job::merged(command, action.limits.wall, Kill::Group).map_err(start)?;

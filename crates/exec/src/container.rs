@@ -340,6 +340,7 @@ impl Container {
             capabilities: CAPABILITIES,
             limits: Vec::new(),
             own_users: Vec::new(),
+            cpus: None,
             filter: None,
         };
         Ok((ours, program))

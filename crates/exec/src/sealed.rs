@@ -8,13 +8,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use minke_cas::{Directory, ImagePath, Mode, Ownership, Store, Tree, TreeError};
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::Resource;
 use rustix::thread::CapabilitySet;
 
-use crate::action::{Action, ActionError, BUILDER, Limits, Outcome, Prepared, outcome};
+use crate::action::{Action, ActionError, BUILDER, Host, Limits, Outcome, Prepared, Seal, outcome};
 use crate::caller::{Caller, candidates, strings};
 use crate::furnish::{self, Furniture, Ids, Upper, Writable};
+use crate::jobs::Share;
 use crate::process::tail_of;
 use crate::refusal::{Unavailable, is_refusal};
 use crate::sandbox::{self, Filter, Launch, LaunchError, Network, Program, Running, Signals, Vector};
@@ -48,7 +50,9 @@ pub fn sealing_available() -> Result<(), Unavailable> {
         outputs: Vec::new(),
         limits: Limits::default(),
     };
-    match launch(&action, (&at("room"), &at("scratch"), Upper::Memory), [None, None, None]) {
+    let places = (at("room"), at("scratch"));
+    let places = (&*places.0, &*places.1, Upper::Memory);
+    match launch(&action, places, [None, None, None], Seal::Sealed.into()) {
         // As far as looking for a program that isn't there: the room was whole.
         Err(ActionError::Start { .. }) | Ok(_) => Ok(()),
         Err(ActionError::Unavailable(unavailable)) => Err(unavailable),
@@ -62,6 +66,7 @@ pub(crate) fn sealed(
     action: &Action,
     store: &Store,
     (prepared, upper): (&Prepared, Upper),
+    host: Host<'_>,
 ) -> Result<Outcome, ActionError> {
     let caller = Caller::of_process(Network::Own);
     let ownership = Ownership::Plain(caller.is_superuser().then_some(BUILDER));
@@ -75,10 +80,15 @@ pub(crate) fn sealed(
     store.write_tree(&written, &made, ownership)?;
 
     let (reader, writer) = io::pipe().map_err(pipe)?;
+    if caller.is_superuser() {
+        // Else the program could not open `/dev/stdout`, which is this.
+        let (uid, gid) = (Uid::from_raw(BUILDER.uid), Gid::from_raw(BUILDER.gid));
+        rustix::fs::fchown(&writer, Some(uid), Some(gid)).map_err(|errno| pipe(errno.into()))?;
+    }
     let other = writer.try_clone().map_err(pipe)?;
     let null = fs::File::open("/dev/null").map_err(pipe)?;
     let stdio = [Some(null.into()), Some(writer.into()), Some(other.into())];
-    let running = launch(action, (&room, scratch.path(), upper), stdio)?;
+    let running = launch(action, (&room, scratch.path(), upper), stdio, host)?;
     let log = tail_of(reader);
     let status = watch::until_end(running, &action.limits, scratch.path());
     outcome(action, store, (&made, status, log.recv().unwrap_or_default()))
@@ -111,6 +121,7 @@ fn launch(
     action: &Action,
     (room, scratch, upper): (&Path, &Path, Upper),
     stdio: [Option<OwnedFd>; 3],
+    host: Host<'_>,
 ) -> Result<Running, ActionError> {
     let caller = Caller::of_process(Network::Own);
     let inside = (BUILDER.uid, BUILDER.gid);
@@ -133,7 +144,8 @@ fn launch(
     let mut steps = furnish::steps(furniture).map_err(ActionError::Nul)?;
     // Where memory runs out for good, the kernel shall look here before it looks at anything of the user's.
     steps.insert(0, furnish::first_to_be_killed());
-    let variables = action.env.iter().map(|(name, value)| format!("{name}={value}"));
+    let environment = host.environment(action);
+    let variables = environment.iter().map(|(name, value)| format!("{name}={value}"));
     let name = action.argv.first().cloned().unwrap_or_default();
     let path = action.env.get("PATH").map_or("/usr/bin:/bin", String::as_str);
     let program = Program {
@@ -152,6 +164,7 @@ fn launch(
             (Resource::Nofile, DESCRIPTORS),
         ],
         own_users: if caller.is_superuser() { furnish::maps(ids) } else { Vec::new() },
+        cpus: host.share.and_then(Share::cpus),
         filter: Some(Filter::for_strangers()),
     };
     let launch = Launch { namespaces: caller.namespaces, steps, program };

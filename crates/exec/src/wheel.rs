@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use minke_cas::{Digest, Entry, Epoch, File, ImagePath, Mode, Store, StoreError, Tree, TreeError};
 use serde::Serialize;
 
-use crate::action::{Action, ActionError, Limit, Limits, Outcome, Seal, Status, run_action};
+use crate::action::{Action, ActionError, Host, Limit, Limits, Outcome, Status, run_action};
 
 const DRIVER: &str = include_str!("wheel/pep517.py");
 
@@ -118,8 +118,8 @@ impl WheelBuild<'_> {
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn requires(&self, store: &Store, seal: Seal) -> Result<Vec<String>, BuildError> {
-        let outcome = self.run(store, seal, Hook::Requires)?;
+    pub fn requires<'a>(&self, store: &Store, host: impl Into<Host<'a>>) -> Result<Vec<String>, BuildError> {
+        let outcome = self.run(store, host.into(), Hook::Requires)?;
         self.answer(store, &outcome, "a list of requirements")
     }
 
@@ -127,8 +127,8 @@ impl WheelBuild<'_> {
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn wheel(&self, store: &Store, seal: Seal) -> Result<BuiltWheel, BuildError> {
-        let outcome = self.run(store, seal, Hook::Wheel)?;
+    pub fn wheel<'a>(&self, store: &Store, host: impl Into<Host<'a>>) -> Result<BuiltWheel, BuildError> {
+        let outcome = self.run(store, host.into(), Hook::Wheel)?;
         let wanted = "the name of a wheel in the directory that it was given";
         let name: String = self.answer(store, &outcome, wanted)?;
         let path = at("out").join_str(&name);
@@ -150,8 +150,8 @@ impl WheelBuild<'_> {
         Ok(self.action(store, Hook::Wheel)?.digest())
     }
 
-    fn run(&self, store: &Store, seal: Seal, hook: Hook) -> Result<Outcome, BuildError> {
-        let outcome = run_action(&self.action(store, hook)?, store, seal)?;
+    fn run(&self, store: &Store, host: Host<'_>, hook: Hook) -> Result<Outcome, BuildError> {
+        let outcome = run_action(&self.action(store, hook)?, store, host)?;
         let backend = self.backend.name.clone();
         let log = outcome.log.trim_end().to_owned();
         match outcome.status {
@@ -182,6 +182,9 @@ impl WheelBuild<'_> {
             root.insert(&at(name), file.into())?;
         }
         let environment = [
+            // The driver says where they are without a room; it has started by then.
+            ("HOME", "/build/home"),
+            ("TMPDIR", "/build/tmp"),
             ("LC_ALL", "C.UTF-8"),
             ("PATH", "/usr/local/bin:/usr/bin:/bin"),
             ("PYTHONDONTWRITEBYTECODE", "1"),

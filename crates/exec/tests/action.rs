@@ -5,6 +5,7 @@ mod common;
 mod workshop;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use common::{Base, base, path};
 use insta::assert_snapshot;
 use minke_cas::{Epoch, Mode, Tree};
 use minke_exec::{
-    Action, ActionError, Backend, BuildError, Limit, OutputError, Seal, Status, WheelBuild, run_action,
-    sealing_available,
+    Action, ActionError, Backend, BuildError, Host, Jobs, Limit, OutputError, Seal, Status, WheelBuild,
+    run_action, sealing_available,
 };
 use workshop::{ORDINARY, file, run, script};
 
@@ -165,6 +166,78 @@ fn an_output_that_is_an_input_and_a_missing_program_are_named() {
     let error = run_action(&action, &base.store, Seal::Sealed).unwrap_err();
     assert_snapshot!(error, @"cannot start `/usr/bin/nothing`");
     assert!(run_action(&action, &base.store, Seal::Unsealed).is_err());
+}
+
+#[test]
+fn what_programs_rely_on_is_there() {
+    let Some(base) = base() else { return };
+    let text = "for name in [os.environ['HOME'], '/tmp', os.environ['TMPDIR'], '/dev/shm', '.']:\n    \
+         attempt(name, lambda: open(name + '/x', 'w').close())\n\
+         for name in ['null', 'zero', 'full', 'random', 'urandom', 'stdin', 'fd/0', 'ptmx']:\n    \
+         attempt(name, lambda: open('/dev/' + name, 'rb').close())\n\
+         for name in ['stdout', 'stderr', 'null']: attempt('to ' + name, lambda: open('/dev/' + name, 'wb').close())\n\
+         attempt('tty', lambda: open('/dev/tty'))\n\
+         import pty; attempt('terminal', lambda: pty.openpty())\n\
+         print(os.readlink('/proc/self') == str(os.getpid()), os.path.exists('/proc/1/status'))\n\
+         print(os.path.expanduser('~'), os.umask(0))";
+    let mut action = script(&base, text);
+    for (name, value) in [("HOME", "/home/builder"), ("TMPDIR", "/build/tmp")] {
+        action.env.insert(name.to_owned(), value.to_owned());
+    }
+    let outcome = run_action(&action, &base.store, Seal::Sealed).unwrap();
+    assert_snapshot!(outcome.log, @r"
+    /home/builder ok
+    /tmp ok
+    /build/tmp ok
+    /dev/shm ok
+    . ok
+    null ok
+    zero ok
+    full ok
+    random ok
+    urandom ok
+    stdin ok
+    fd/0 ok
+    ptmx ok
+    to stdout ok
+    to stderr ok
+    to null ok
+    tty ENXIO
+    terminal ok
+    True True
+    /home/builder 18
+    ");
+}
+
+#[test]
+fn a_share_of_the_cores_is_all_that_an_action_counts() {
+    let Some(base) = base() else { return };
+    let jobs = Jobs::of_machine(NonZeroUsize::MAX);
+    let share = jobs.share(NonZeroUsize::MIN);
+    let text = "for item in sorted(os.environ.items()): print(*item)\n\
+        print(len(os.sched_getaffinity(0)))";
+    let mut action = script(&base, text);
+    for (name, value) in [("MAX_JOBS", "own"), ("LC_ALL", "C.UTF-8")] {
+        action.env.insert(name.to_owned(), value.to_owned());
+    }
+    for seal in [Seal::Sealed, Seal::Unsealed] {
+        let outcome = run_action(&action, &base.store, Host { seal, share: Some(&share) }).unwrap();
+        let log = outcome.log.trim_end();
+        let (environment, cores) = log.rsplit_once('\n').unwrap();
+        insta::allow_duplicates! {
+            assert_snapshot!(environment, @r"
+            CARGO_BUILD_JOBS 1
+            CMAKE_BUILD_PARALLEL_LEVEL 1
+            GIVEN yes
+            LC_ALL C.UTF-8
+            MAKEFLAGS -j1
+            MAX_JOBS own
+            NPY_NUM_BUILD_JOBS 1
+            PYTHON_CPU_COUNT 1
+            ");
+        }
+        assert!(seal == Seal::Unsealed || cores == "1", "{cores}");
+    }
 }
 
 #[test]

@@ -137,6 +137,10 @@ fn lower_program(launch: &Launch, carried: &Carried) -> Result<(), Errno> {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         rustix::process::setrlimit(*resource, limit)?;
     }
+    if let Some(cpus) = &program.cpus {
+        // A core may have been switched off meanwhile, and then any will do.
+        let _ = rustix::thread::sched_setaffinity(None, cpus);
+    }
     // Not to be had any more once the user id has left 0, and then there is nothing to lower.
     if program.superuser() || matches!(program.identity, Identity::Mapped { .. }) {
         let kept = if program.superuser() { program.capabilities } else { CapabilitySet::empty() };

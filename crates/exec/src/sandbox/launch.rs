@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Resource, Signal, WaitId, WaitIdOptions};
-use rustix::thread::CapabilitySet;
+use rustix::thread::{CapabilitySet, CpuSet};
 
 use super::child;
 use super::filter::Filter;
@@ -63,6 +63,8 @@ pub(crate) struct Program {
     /// What it does to be itself in a user namespace of its own, where the kernel counts its processes and not
     /// those of other rooms; nothing if it needs none.
     pub(crate) own_users: Vec<Planned>,
+    /// Which cores it starts on: all that this process may use, or these.
+    pub(crate) cpus: Option<CpuSet>,
     /// Which system calls it may make: all, or what the filter lets through.
     pub(crate) filter: Option<Filter>,
 }
