@@ -170,6 +170,9 @@ pub enum BuildError {
     /// ELF files cannot be read.
     #[error("cannot see what the image's ELF files need")]
     Native(#[source] native::NativeError),
+    /// What the project's programs and modules need isn't in the image, and nobody has it.
+    #[error("the image lacks what the project needs")]
+    Unmet(#[source] crate::needs::UnmetError),
     /// Bytecode cannot be made.
     #[error("cannot make bytecode")]
     Bytecode(#[source] BytecodeError),

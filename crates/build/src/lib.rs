@@ -20,6 +20,7 @@ pub mod layers;
 pub mod lock;
 mod mirrors;
 pub mod native;
+pub mod needs;
 mod outside;
 pub mod parts;
 mod pipeline;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use minke_cas::{Digest, Entry, Epoch, File, ImagePath, Mode, Store, StoreError, Tree};
-use minke_distro::sonames::package_for_soname;
 use minke_elf::{Facts, Kind, Machine, Resolver, Unmet, is_elf, ldcache};
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +11,6 @@ use crate::parts::{Owner, Part};
 
 /// The facts of the ELF files of a tree, by where they lie.
 pub type Facted = BTreeMap<ImagePath, Facts>;
-
-/// What the project's ELF files ask of the system.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// The packages that supply it, each with who asks for what: `numpy: libstdc++.so.6`.
-    pub packages: BTreeMap<String, BTreeSet<String>>,
-    /// What nobody supplies.
-    pub unmet: Vec<Unmet>,
-}
 
 /// ELF files cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -30,17 +20,8 @@ pub enum NativeError {
     Store(#[from] StoreError),
 }
 
-/// Says what nobody supplies, one line for each soname.
-pub fn unmet_lines(unmet: &[Unmet]) -> Vec<String> {
-    lines(unmet, "is in no package that minke knows of")
-}
-
-/// Says what a base that nothing is added to hasn't got, one line for each soname.
-pub fn lacking_lines(unmet: &[Unmet]) -> Vec<String> {
-    lines(unmet, "is not in the base")
-}
-
-fn lines(unmet: &[Unmet], what: &str) -> Vec<String> {
+/// Says of each soname that it is missing, and who needs it; `what` is such as "is not in the base".
+pub fn unmet_lines(unmet: &[Unmet], what: &str) -> Vec<String> {
     let mut by_soname: BTreeMap<&str, Vec<&ImagePath>> = BTreeMap::new();
     for Unmet { soname, needed_by } in unmet {
         by_soname.entry(soname).or_default().push(needed_by);
@@ -63,25 +44,47 @@ struct Remembered(Option<Facts>);
 
 /// Reads the facts of every ELF file of a tree; a file that only looks like one has none.
 ///
-/// Symbols are left out: they are many, and nothing asks for them yet.
+/// Of the symbols only those are kept by which Python knows its extension modules: they are many.
 ///
 /// # Errors
 /// [`StoreError`] if a file isn't in the store.
 pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
     let mut facted = Facted::new();
     for (path, file) in tree.files().filter(|(path, file)| may_be_elf(path, file)) {
-        let remembered: Remembered = store.memo("elf-1", &Key { content: file.content }, || {
+        let remembered: Remembered = store.memo("elf-2", &Key { content: file.content }, || {
             let mut magic = [0; 4];
             store.content(file)?.read_exact(&mut magic).map_err(StoreError::Input)?;
             let is_elf = is_elf(&magic);
             let facts =
                 is_elf.then(|| store.read_file(file)).transpose()?.and_then(|bytes| Facts::read(&bytes).ok());
-            let slim = |facts| Facts { undefined: Vec::new(), defined: Vec::new(), ..facts };
             Ok::<_, StoreError>(Remembered(facts.map(slim)))
         })?;
         facted.extend(remembered.0.map(|facts| (path, facts)));
     }
     Ok(facted)
+}
+
+fn slim(mut facts: Facts) -> Facts {
+    facts.defined.retain(|symbol| symbol.name.starts_with(MODULE));
+    Facts { undefined: Vec::new(), ..facts }
+}
+
+/// How the function is called with which a module of that name begins.
+///
+/// Spec: <https://docs.python.org/3.13/extending/building.html>
+const MODULE: &str = "PyInit_";
+
+/// Tells whether Python can import a file, as far as the file itself says.
+pub(crate) fn is_python_module(facts: &Facts) -> bool {
+    facts.defined.iter().any(|symbol| symbol.name.starts_with(MODULE))
+}
+
+/// Tells whether a file needs a library only because it was linked on a system whose interpreter is in it.
+///
+/// The interpreter has what libpython has: an extension that names it works without; a program doesn't.
+pub(crate) fn leaves_to_interpreter(soname: &str, facts: Option<&Facts>) -> bool {
+    let is_module = |facts: &Facts| facts.kind == Kind::SharedObject && facts.interpreter.is_none();
+    soname.starts_with("libpython3") && facts.is_none_or(is_module)
 }
 
 /// Tells whether a file is looked at for what it needs of the system.
@@ -96,29 +99,10 @@ pub fn missing(tree: &Tree, facted: &Facted, asking: &Facted, machine: Machine) 
     let view = |path: &ImagePath| facted.get(&tree.resolve(path)?);
     let mut missing = Resolver::debian(machine).unresolved(view, asking.keys().cloned());
     missing.retain(|Unmet { soname, needed_by }| {
-        let by = asking.get(needed_by);
-        // The interpreter has what libpython has: an extension that names it works without.
-        let from_interpreter =
-            soname.starts_with("libpython3") && by.is_none_or(|facts| facts.kind == Kind::SharedObject);
         // Some modules only work after another one has loaded what they need.
-        !from_interpreter && !sonames.contains(soname.as_str())
+        !leaves_to_interpreter(soname, asking.get(needed_by)) && !sonames.contains(soname.as_str())
     });
     missing
-}
-
-/// Finds out which packages have what is missing; `owner` says whose a file is.
-pub fn asked(missing: Vec<Unmet>, owner: impl Fn(&ImagePath) -> String) -> Asked {
-    let mut asked = Asked::default();
-    for unmet in missing {
-        match package_for_soname(&unmet.soname) {
-            Some(package) => {
-                let why = format!("{}: {}", owner(&unmet.needed_by), unmet.soname);
-                asked.packages.entry(package.to_owned()).or_default().insert(why);
-            }
-            None => asked.unmet.push(unmet),
-        }
-    }
-    asked
 }
 
 /// Returns the loader's cache of the libraries in a tree, and the soname links that ldconfig would make.

@@ -3,6 +3,7 @@
 pub(crate) mod base;
 mod ground;
 mod inputs;
+mod libraries;
 mod locks;
 mod planning;
 mod twin;
@@ -15,19 +16,17 @@ use std::time::{Duration, Instant};
 
 use minke_cas::{Epoch, ImagePath, Meter, Store, Tree};
 use minke_distro::{PackageName as DebName, setup};
-use minke_elf::Unmet;
 use minke_net::{Client, FetchError};
 use minke_oci::{Compression, Destination, Image, Reference};
 use minke_python::{Installed, Target, Venv};
 
 use self::base::Base;
-use self::ground::{Added, Laid};
+use self::ground::Laid;
 use crate::debian::{self, Pick, Roots};
 use crate::entry::{self, Clues};
 use crate::error::BuildError;
 use crate::event::{Event, Hop, Reporter, Unit};
 use crate::fetch::Fetcher;
-use crate::native::{self, Facted};
 use crate::parts::{Overruled, Owner, Part, Settled, Strictness, settle};
 use crate::plan::Plan;
 use crate::project::ignore::Purpose;
@@ -420,70 +419,6 @@ impl Foreman<'_> {
             }
         }
         Ok(wished)
-    }
-
-    /// Adds the distribution packages that the parts' ELF files and the settings ask for; returns all parts, the
-    /// base's first, and what was asked of the distribution.
-    fn with_system(&self, base: &Base, later: Vec<Part>) -> Result<(Vec<Part>, Added), BuildError> {
-        let made = self.made(base)?;
-        let all: Vec<Part> = made.parts.iter().chain(&later).cloned().collect();
-        let Settled { tree, .. } = settle(all, Strictness::LaterWins).map_err(BuildError::Settle)?;
-        let read = |error| BuildError::Native(native::NativeError::Store(error));
-        let mut asking = Facted::new();
-        for part in &later {
-            asking.extend(native::facts(self.store, &part.tree).map_err(read)?);
-        }
-        let mut facted = native::facts(self.store, &made.tree).map_err(read)?;
-        facted.extend(asking.clone());
-        let missing = native::missing(&tree, &facted, &asking, self.platform().elf());
-        let Some(distribution) = &base.distribution else {
-            return self.without_system(base, later, &missing);
-        };
-        let asked = native::asked(missing, |path| owner(&later, path));
-        for line in native::unmet_lines(&asked.unmet) {
-            self.reporter.warn(line);
-        }
-        let mut more = self.wished_packages()?;
-        for (name, why) in asked.packages {
-            let name = name.parse::<DebName>().expect("a table's package is a name");
-            more.entry(name).or_default().extend(why);
-        }
-        more.retain(|name, _| !distribution.picks.iter().any(|there| there.name == name.as_str()));
-        let picks = self.supply.system(self.platform(), &distribution.roots, &more)?;
-        let packages = self.fetch_packages(&picks)?;
-        let mut parts = made.parts.clone();
-        parts.extend(system::parts(&packages, |name| Owner::System { name }));
-        let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        if !packages.is_empty() {
-            let owner = Owner::System { name: "what maintainer scripts would have done".to_owned() };
-            let setup = system::setup_part(self.store, &joined, &packages, (owner, self.reporter));
-            parts.push(setup.map_err(BuildError::System)?);
-        }
-        let system_facts = native::facts(self.store, &joined).map_err(read)?;
-        let cache = native::loader_cache(self.store, &joined, &system_facts);
-        parts.push(cache.map_err(BuildError::Native)?);
-        parts.extend(later);
-        let digests = picks.iter().map(|pick| pick.digest).collect();
-        Ok((parts, Added { roots: more, digests }))
-    }
-
-    /// Says what the parts' ELF files miss in a base that no distribution adds to; returns as
-    /// [`Foreman::with_system`].
-    fn without_system(
-        &self,
-        base: &Base,
-        later: Vec<Part>,
-        missing: &[Unmet],
-    ) -> Result<(Vec<Part>, Added), BuildError> {
-        let wished = self.wished_packages()?;
-        if let Some((package, _)) = wished.first_key_value() {
-            return Err(BuildError::NoPackages { package: package.to_string(), base: base.title.clone() });
-        }
-        for line in native::lacking_lines(missing) {
-            self.reporter.warn(line);
-        }
-        let parts = self.made(base)?.parts.iter().cloned().chain(later).collect();
-        Ok((parts, Added::default()))
     }
 
     fn entry(&self, project: &Project, app: &App, laid: &Laid) -> Entry {

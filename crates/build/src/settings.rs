@@ -215,6 +215,8 @@ pub struct Wishes {
     pub system_packages: Vec<String>,
     /// Programs to have at hand in a container: the distribution packages that have them.
     pub tools: Vec<String>,
+    /// Libraries that the project does without: neither added nor missed, by soname or its beginning (`libfoo`).
+    pub optional_libraries: Vec<String>,
     /// Files to add: where in the image, from where in the project.
     pub files: BTreeMap<ImagePath, PathBuf>,
     /// Dependency groups to install besides the project's dependencies.
@@ -225,7 +227,7 @@ pub struct Wishes {
     pub ignore: Vec<String>,
     /// The workspace member to build.
     pub package: Option<String>,
-    /// Whether two wheels that own one file with different contents are an error.
+    /// Whether two wheels that own one file with different contents are an error, and plugins that lack a library.
     pub strict: Option<bool>,
     /// How the image is cut into layers.
     pub layers: Option<LayerPolicy>,
@@ -461,6 +463,7 @@ settings! {
     merged volumes: Vec<ImagePath>;
     merged system_packages: Vec<String>;
     merged tools: Vec<String>;
+    merged optional_libraries: Vec<String>;
     merged files: BTreeMap<ImagePath, PathBuf>;
     merged groups: Vec<String>;
     merged extras: Vec<String>;

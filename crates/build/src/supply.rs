@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use minke_cas::{Source, Store};
+use minke_distro::sonames::package_for_soname;
 use minke_distro::{ClosureOptions, Listed, PackageName, setup};
 use minke_net::Client;
 
@@ -179,9 +180,11 @@ impl<'build> Supply<'build> {
         let platforms = &mut self.now().platforms;
         let suite = debian::suite(self.wishes.0).value;
         let archives = archive.believed();
-        let (system, debug) = locked.map_or((None, None), |locked| (locked.system, locked.debug));
+        let (system, debug, lacking) =
+            locked.map_or_else(Default::default, |locked| (locked.system, locked.debug, locked.lacking));
+        let interpreter = None;
         platforms
-            .insert(platform, LockedPlatform { suite, interpreter: None, archives, base, system, debug });
+            .insert(platform, LockedPlatform { suite, interpreter, archives, base, system, debug, lacking });
         Ok(picks)
     }
 
@@ -292,6 +295,47 @@ impl<'build> Supply<'build> {
         let options = ClosureOptions { left_out: setup::left_out() };
         let present = present.keys().cloned().collect();
         Ok(self.archive(platform)?.suppliers(self.outside, missing, &present, &options)?)
+    }
+
+    /// Returns the packages that have libraries, by soname; one that nobody has isn't among them.
+    ///
+    /// What the lock knows, or knows that nobody has, is asked of nobody else.
+    ///
+    /// # Errors
+    /// As [`Supply::suppliers`].
+    pub fn of_sonames(
+        &self,
+        platform: Platform,
+        sonames: &BTreeSet<String>,
+        present: &Roots,
+    ) -> Result<BTreeMap<String, PackageName>, SupplyError> {
+        let locked = self.usable(platform).filter(|_| self.upgrade == Upgrade::Nothing);
+        let mut found = BTreeMap::new();
+        for soname in sonames {
+            let in_table = || package_for_soname(soname).map(str::to_owned);
+            let in_lock = || locked.as_ref().and_then(|locked| locked.supplier_of(soname).map(str::to_owned));
+            let known = in_table().or_else(in_lock).and_then(|name| name.parse().ok());
+            let package = match known {
+                Some(package) => Some(package),
+                None if locked.as_ref().is_some_and(|locked| locked.lacking.contains(soname)) => None,
+                None => {
+                    let suppliers = self.suppliers(platform, &Missing::Soname(soname.clone()), present)?;
+                    suppliers.into_iter().next().map(|supplier| supplier.package)
+                }
+            };
+            found.extend(package.map(|package| (soname.clone(), package)));
+        }
+        Ok(found)
+    }
+
+    /// Notes which libraries are asked for and supplied by nobody, so that nobody is asked for them again.
+    pub fn keep_lacking(&self, platform: Platform, lacking: &BTreeSet<String>) {
+        if self.locks == LockPolicy::Locked {
+            return;
+        }
+        if let Some(locked) = self.now().platforms.get_mut(&platform) {
+            locked.lacking.clone_from(lacking);
+        }
     }
 
     /// Returns the first of the archive's files whose names begin so, for who looked in vain for another of them.

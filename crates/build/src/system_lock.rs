@@ -48,6 +48,8 @@ pub struct LockedPlatform {
     pub system: Option<LockedLayer>,
     /// What `--debug` adds; none where it was never asked for.
     pub debug: Option<LockedLayer>,
+    /// The libraries that wheels ask for and no package has.
+    pub lacking: BTreeSet<String>,
 }
 
 /// A signed list of an archive, as it was when it was believed.
@@ -172,6 +174,13 @@ impl SystemLock {
 }
 
 impl LockedPlatform {
+    /// Returns the package that was added because it has a library; its reason says so.
+    pub fn supplier_of(&self, soname: &str) -> Option<&str> {
+        let is_reason = |why: &String| why.rsplit_once(": ").is_some_and(|(_, asked)| asked == soname);
+        let mut packages = self.packages().filter(|pick| pick.why.iter().any(is_reason));
+        packages.next().map(|pick| pick.name.as_str())
+    }
+
     /// Returns all packages, the base's first.
     pub fn packages(&self) -> impl Iterator<Item = &Pick> {
         let others = self.system.iter().chain(&self.debug);

@@ -331,7 +331,7 @@ fn from_here(wish: StandaloneWish, around: &Surroundings) -> PythonWish {
 }
 
 fn system_wishes(arguments: SystemArguments) -> Said {
-    let SystemArguments { base, platform, shell, system_package, tool, ignore } = arguments;
+    let SystemArguments { base, platform, shell, system_package, tool, optional_library, ignore } = arguments;
     let none = Wishes::default;
     vec![
         ("--base", Wishes { base, ..none() }),
@@ -339,6 +339,7 @@ fn system_wishes(arguments: SystemArguments) -> Said {
         ("--shell", Wishes { shell: shell.then_some(true), ..none() }),
         ("--system-package", Wishes { system_packages: system_package, ..none() }),
         ("--tool", Wishes { tools: tool, ..none() }),
+        ("--optional-library", Wishes { optional_libraries: optional_library, ..none() }),
         ("--ignore", Wishes { ignore, ..none() }),
     ]
 }

@@ -4,6 +4,8 @@
 //! of the user's own files only which paths they have, and the bytes of those that may be ELF files. As long as
 //! these are the same, nothing below is unpacked, joined or compiled again, not even looked at.
 
+use std::collections::BTreeSet;
+
 use minke_cas::{Digest, Entry, Epoch, ImagePath, Ownership, Tree};
 use minke_distro::PackageName as DebName;
 use minke_exec::Interpreter;
@@ -50,6 +52,8 @@ struct Upon {
 pub(super) struct Added {
     pub(super) roots: Roots,
     pub(super) digests: Vec<Digest>,
+    /// The libraries that nobody supplies.
+    pub(super) lacking: BTreeSet<String>,
 }
 
 /// All that the ground depends on.
@@ -62,6 +66,7 @@ struct Key<'key> {
     wanted: Option<&'key str>,
     app: Vec<(String, Digest)>,
     wished: Vec<DebName>,
+    optional: &'key [String],
     strict: bool,
     layers: String,
     packing: String,
@@ -80,7 +85,7 @@ struct Ground {
 /// The layer of what is the user's own.
 const APP: &str = "app";
 
-const KIND: &str = "ground-1";
+const KIND: &str = "ground-2";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
@@ -109,7 +114,7 @@ impl Foreman<'_> {
     }
 
     fn ground_key<'key>(
-        &self,
+        &'key self,
         (project, base): (&'key Project, &Base),
         others: &'key [Wheel],
         app: &App,
@@ -131,6 +136,7 @@ impl Foreman<'_> {
             },
             app: app.parts.iter().map(|part| (part.owner.name(), shape(&part.tree))).collect(),
             wished: self.wished_packages()?.into_keys().collect(),
+            optional: &settings.optional_libraries,
             strict: settings.strict.as_ref().is_some_and(|said| said.value),
             layers: format!("{:?}", self.layer_policy()),
             packing: format!(
@@ -148,6 +154,7 @@ impl Foreman<'_> {
     fn is_still_added(&self, base: &Base, added: &Added) -> Result<bool, BuildError> {
         let Some(distribution) = &base.distribution else { return Ok(true) };
         let picks = self.supply.system(self.platform(), &distribution.roots, &added.roots)?;
+        self.supply.keep_lacking(self.platform(), &added.lacking);
         Ok(picks.iter().map(|pick| pick.digest).eq(added.digests.iter().copied()))
     }
 

@@ -31,6 +31,7 @@ const TOP: &[&str] = &[
     "ignore",
     "labels",
     "layers",
+    "optional-libraries",
     "package",
     "platform",
     "ports",

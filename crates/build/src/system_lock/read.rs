@@ -83,6 +83,8 @@ struct PlatformTable {
     base: Vec<String>,
     system: Option<Vec<String>>,
     debug: Option<Vec<String>>,
+    #[serde(default)]
+    lacking: Vec<String>,
     interpreter: Option<InterpreterPin>,
     #[serde(default, rename = "archive")]
     archives: Vec<ArchiveTable>,
@@ -192,7 +194,8 @@ fn platform(
     table: PlatformTable,
     at: &impl Fn(Range<usize>) -> usize,
 ) -> Result<LockedPlatform, SystemLockError> {
-    let PlatformTable { name: _, suite, packages, base, system, debug, interpreter, archives, all } = table;
+    let PlatformTable { name: _, suite, packages, base, system, debug, lacking, interpreter, archives, all } =
+        table;
     count("packages", (&packages, all.len()), at)?;
     let layer = |roots: Vec<String>| LockedLayer { roots: roots.into_iter().collect(), packages: Vec::new() };
     let (mut base, mut system, mut debug) = (layer(base), system.map(layer), debug.map(layer));
@@ -214,7 +217,8 @@ fn platform(
         date,
         in_release,
     });
-    Ok(LockedPlatform { suite, interpreter, archives: archives.collect(), base, system, debug })
+    let (archives, lacking) = (archives.collect(), lacking.into_iter().collect());
+    Ok(LockedPlatform { suite, interpreter, archives, base, system, debug, lacking })
 }
 
 fn package(table: PackageTable) -> (Layer, Pick) {

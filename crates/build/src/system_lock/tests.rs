@@ -38,6 +38,7 @@ fn lock() -> SystemLock {
         base: layer("libc6", pick("libc6", "interpreter")),
         system: Some(layer("libgomp1", pick("libgomp1", "\"numpy\" needs libgomp.so.1"))),
         debug: None,
+        lacking: BTreeSet::new(),
     };
     let wheel = LockedWheel {
         name: "hatchling-1.27.0-py3-none-any.whl".to_owned(),
@@ -111,6 +112,19 @@ fn a_lock_is_one_field_a_line() {
         size = 75
         sha256 = "66e8bc6c25ede6b85d991c389ff0020afce88b80f268a767924684c5e934dbb4"
     "#);
+}
+
+#[test]
+fn what_nobody_supplies_and_what_was_added_for_a_library_is_remembered() {
+    let mut lock = lock();
+    let platform = lock.platforms.get_mut(&Platform::Amd64).unwrap();
+    platform.lacking = ["libmimerapi.so".to_owned()].into();
+    platform.system.as_mut().unwrap().packages[0].why = vec!["numpy: libgomp.so.1".to_owned()];
+    let platform = lock.platforms[&Platform::Amd64].clone();
+    assert_eq!(platform.supplier_of("libgomp.so.1"), Some("libgomp1"));
+    assert_eq!(platform.supplier_of("gomp.so.1"), None);
+    assert!(lock.text().contains("\nlacking = [\"libmimerapi.so\"]\n"));
+    assert_eq!(SystemLock::parse(&lock.text()).unwrap(), lock);
 }
 
 #[test]

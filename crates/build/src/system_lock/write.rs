@@ -30,7 +30,7 @@ pub(super) fn text(lock: &SystemLock) -> String {
 }
 
 fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform) {
-    let LockedPlatform { suite, interpreter, archives, base, system, debug } = locked;
+    let LockedPlatform { suite, interpreter, archives, base, system, debug, lacking } = locked;
     text.push_str("\n[[platform]]\n");
     line(text, "name", &quoted(&platform.to_string()));
     line(text, "suite", &quoted(suite));
@@ -42,6 +42,9 @@ fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform
     }
     if let Some(debug) = debug {
         line(text, "debug", &list(&debug.roots));
+    }
+    if !lacking.is_empty() {
+        line(text, "lacking", &list(lacking));
     }
     if let Some(InterpreterPin { version, url, sha256 }) = interpreter {
         text.push_str("\n[platform.interpreter]\n");

@@ -67,6 +67,10 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Backend(error) => backend(error),
         BuildError::Settle(error) => settle(error),
         BuildError::Native(NativeError::Store(error)) => store(error),
+        BuildError::Unmet(_) => Exit::Project.help(
+            "if the project does without it, name it in `optional-libraries` of [tool.minke]; else choose a version of \
+             the wheel, or a suite with `base`, that go together",
+        ),
         BuildError::Bytecode(error) => bytecode(error),
         BuildError::Layer { source, .. } => layer(source),
         BuildError::Setting(_) => Exit::Project.silent(),

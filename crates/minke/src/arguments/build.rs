@@ -113,7 +113,7 @@ pub(crate) struct PythonArguments {
     /// A directory of wheels to prefer over the index (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) find_links: Vec<PathBuf>,
-    /// Fail where two wheels own one file with different contents
+    /// Fail where two wheels own one file with different contents, and where a plugin lacks a library
     #[arg(long)]
     pub(crate) strict: bool,
 }
@@ -138,6 +138,9 @@ pub(crate) struct SystemArguments {
     /// A program to have at hand: the name of the distribution package that has it (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) tool: Vec<String>,
+    /// A library that the project does without, such as libfoo.so.1 or libfoo (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) optional_library: Vec<String>,
     /// A pattern to leave out, as in .dockerignore (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub(crate) ignore: Vec<String>,

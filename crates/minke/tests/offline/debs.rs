@@ -1,6 +1,6 @@
 //! The packages of the town's archive besides this machine's own: a few odd ones, and one package for each thing that a hostile package may try.
 
-use minke_testkit::{Compression, Deb, DebFault, TarEntry, TarKind};
+use minke_testkit::{Compression, Deb, DebFault, TarEntry, TarKind, elf_shared_object};
 
 /// A small package that is like any other.
 pub(crate) const TOOL: &str = "toy-tool";
@@ -37,7 +37,25 @@ pub(crate) fn all() -> Vec<Deb> {
     let absolute = Deb::new("toy-absolute", "1").raw_tar_entry(TarEntry::file("/etc/toy-absolute", "x"));
     let busybox = Deb::new("busybox-static", "1").file("/usr/bin/busybox", "many programs in one");
     let terminals = Deb::new("ncurses-base", "1").file("/usr/lib/terminfo/x/xterm", "a terminal");
-    HOSTILE.iter().map(|name| hostile(name)).chain([tool, scripted, absolute, busybox, terminals]).collect()
+    let odd = [tool, scripted, absolute, busybox, terminals];
+    HOSTILE.iter().map(|name| hostile(name)).chain(odd).chain(libraries()).collect()
+}
+
+/// Packages with libraries that no table knows: one that another one needs, and a dearer one that has the same.
+fn libraries() -> [Deb; 3] {
+    let library = |soname: &str| elf_shared_object(soname, &["libc.so.6"], None);
+    let place = |name: &str| format!("/usr/lib/x86_64-linux-gnu/{name}");
+    [
+        Deb::new("libtoysound7", "1")
+            .symlink(&place("libtoysound.so.7"), "libtoysound.so.7.0.1")
+            .file(&place("libtoysound.so.7.0.1"), library("libtoysound.so.7"))
+            .depends("libtoywave1"),
+        Deb::new("libtoywave1", "1").file(&place("libtoywave.so.1"), library("libtoywave.so.1")),
+        Deb::new("libtoysound-dear7", "1")
+            .file(&place("libtoysound.so.7"), library("libtoysound.so.7"))
+            .file("/usr/share/toysound/samples", vec![7; 9000])
+            .compression(Compression::None),
+    ]
 }
 
 fn hostile(name: &str) -> Deb {

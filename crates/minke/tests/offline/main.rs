@@ -13,6 +13,7 @@ mod faults;
 mod image;
 mod interrupted;
 mod killed;
+mod libraries;
 mod locking;
 mod mirrors;
 mod outputs;

@@ -90,7 +90,7 @@ impl Foreman<'_> {
         Ok((Target { python, platform }, roots, picks))
     }
 
-    pub(super) fn suite_name(&self) -> &str {
+    pub(in crate::pipeline) fn suite_name(&self) -> &str {
         self.request.settings.base.as_ref().map_or(debian::DEFAULT_SUITE, |said| said.value.as_str())
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use minke_cas::{Epoch, Tree};
 use minke_distro::setup;
+use minke_distro::sonames::package_for_soname;
 use minke_elf::Unmet;
 use minke_python::{Libc, PythonVersion, Target};
 
@@ -106,14 +107,18 @@ impl Foreman<'_> {
         }
         let bare = self.supply.base(platform, &roots)?;
         let missing = self.missing(python, &self.assemble(&bare)?.tree, platform)?;
-        let asked = native::asked(missing, |_| supply::INTERPRETER.to_owned());
         let suite = format!("Debian {}", self.suite_name());
-        python.check_unmet(&asked.unmet, &suite).map_err(BuildError::Standalone)?;
-        for line in native::unmet_lines(&asked.unmet) {
+        // A Python that is made to be put anywhere needs little, all of which is in the table.
+        let (known, unmet): (Vec<Unmet>, Vec<Unmet>) =
+            missing.into_iter().partition(|unmet| package_for_soname(&unmet.soname).is_some());
+        python.check_unmet(&unmet, &suite).map_err(BuildError::Standalone)?;
+        for line in native::unmet_lines(&unmet, "is in no package that minke knows of") {
             self.reporter.warn(line);
         }
-        for (name, why) in asked.packages {
-            roots.entry(name.parse().expect("a table's package is a name")).or_default().extend(why);
+        for Unmet { soname, .. } in known {
+            let package = package_for_soname(&soname).expect("it was looked up before");
+            let reasons = roots.entry(package.parse().expect("a table's package is a name")).or_default();
+            reasons.insert(format!("{}: {soname}", supply::INTERPRETER));
         }
         let picks = self.supply.base(platform, &roots)?;
         Ok((roots, picks))

@@ -207,7 +207,7 @@ fn a_library_that_is_damaged_or_for_another_machine_is_no_bug_of_ours() {
         );
     let Some(town) = Town::with(std::slice::from_ref(&wheel)) else { return };
     town.project("shop", &[wheel]);
-    assert_snapshot!(town.succeeds(&["build", "-q", "shop"]).stderr, @"warning: `libarm.so.1` is in no package that minke knows of; `/app/.venv/lib/python3.11/site-packages/arm.so` needs it");
+    town.builds(&["shop"]);
 }
 
 #[test]

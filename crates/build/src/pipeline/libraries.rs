@@ -1,0 +1,186 @@
+//! What the project needs of the system besides the base: looked for, added, and looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minke_cas::{ImagePath, Tree};
+
+use super::base::{Base, Distribution};
+use super::ground::Added;
+use super::{Foreman, owner};
+use crate::debian::Roots;
+use crate::error::BuildError;
+use crate::native::{self, Facted};
+use crate::needs::{self, Lack, Scope, Told, UnmetError, Weight};
+use crate::parts::{Owner, Part, Settled, Strictness, settle};
+use crate::system;
+
+/// How many files of another version an error lists.
+const ALIKE: usize = 3;
+
+impl Foreman<'_> {
+    /// Adds the distribution packages that the parts' ELF files and the settings ask for; returns all parts, the
+    /// base's first, and what was asked of the distribution.
+    pub(super) fn with_system(
+        &self,
+        base: &Base,
+        later: Vec<Part>,
+    ) -> Result<(Vec<Part>, Added), BuildError> {
+        let made = self.made(base)?;
+        let mut asking = Facted::new();
+        for part in &later {
+            asking.extend(self.facts(&part.tree)?);
+        }
+        let scope = Scope { machine: self.platform().elf(), python_minor: base.target.python.minor.into() };
+        let look = |below: &[Part], mut facted: Facted| {
+            let all: Vec<Part> = below.iter().chain(&later).cloned().collect();
+            let Settled { tree, .. } = settle(all, Strictness::LaterWins).map_err(BuildError::Settle)?;
+            facted.extend(asking.clone());
+            Ok::<_, BuildError>(self.unforgiven(needs::look(&tree, &facted, &asking, scope)))
+        };
+        let mut lacks = look(&made.parts, self.facts(&made.tree)?)?;
+        let Some(distribution) = &base.distribution else {
+            return self.without_system(base, later, &lacks);
+        };
+        let mut more = self.supplied(distribution, &lacks, &later)?;
+        more.retain(|name, _| !distribution.picks.iter().any(|there| there.name == name.as_str()));
+        let picks = self.supply.system(self.platform(), &distribution.roots, &more)?;
+        let packages = self.fetch_packages(&picks)?;
+        let mut parts = made.parts.clone();
+        parts.extend(system::parts(&packages, |name| Owner::System { name }));
+        let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
+        let facted = self.facts(&joined)?;
+        if !packages.is_empty() {
+            let owner = Owner::System { name: "what maintainer scripts would have done".to_owned() };
+            let setup = system::setup_part(self.store, &joined, &packages, (owner, self.reporter));
+            parts.push(setup.map_err(BuildError::System)?);
+            lacks = look(&parts, facted.clone())?;
+        }
+        let lacking: BTreeSet<String> = lacks.iter().filter_map(Lack::soname).map(str::to_owned).collect();
+        self.supply.keep_lacking(self.platform(), &lacking);
+        self.judge(lacks, &later, &format!("Debian {}", self.suite_name()))?;
+        let cache = native::loader_cache(self.store, &joined, &facted);
+        parts.push(cache.map_err(BuildError::Native)?);
+        parts.extend(later);
+        let digests = picks.iter().map(|pick| pick.digest).collect();
+        Ok((parts, Added { roots: more, digests, lacking }))
+    }
+
+    /// Says what the parts' ELF files miss in a base that no distribution adds to; returns as
+    /// [`Foreman::with_system`].
+    fn without_system(
+        &self,
+        base: &Base,
+        later: Vec<Part>,
+        lacks: &[Lack],
+    ) -> Result<(Vec<Part>, Added), BuildError> {
+        let wished = self.wished_packages()?;
+        if let Some((package, _)) = wished.first_key_value() {
+            return Err(BuildError::NoPackages { package: package.to_string(), base: base.title.clone() });
+        }
+        // Nothing can be added, and what an image has elsewhere isn't known.
+        for told in self.told(lacks.iter(), &later) {
+            self.reporter.warn(told.line(&format!("the base, {}", base.title)));
+        }
+        let parts = self.made(base)?.parts.iter().cloned().chain(later).collect();
+        Ok((parts, Added::default()))
+    }
+
+    /// Leaves out what the settings do without, and what comes with the driver of the machine.
+    fn unforgiven(&self, mut lacks: Vec<Lack>) -> Vec<Lack> {
+        let optional = &self.request.settings.optional_libraries;
+        lacks.retain(|lack| !needs::is_named(optional, lack.library()) && !needs::is_drivers(lack.library()));
+        lacks
+    }
+
+    /// Returns the packages that the settings name, and those that have the libraries which are missing.
+    fn supplied(
+        &self,
+        distribution: &Distribution,
+        lacks: &[Lack],
+        later: &[Part],
+    ) -> Result<Roots, BuildError> {
+        let mut more = self.wished_packages()?;
+        let wanted = lacks.iter().filter(|lack| lack.weight != Weight::OneOf);
+        let wanted: Vec<(&str, &ImagePath)> =
+            wanted.filter_map(|lack| Some((lack.soname()?, &lack.needed_by))).collect();
+        let sonames = wanted.iter().map(|(soname, _)| (*soname).to_owned()).collect();
+        let mut present = distribution.roots.clone();
+        present.extend(more.clone());
+        let suppliers = self.supply.of_sonames(self.platform(), &sonames, &present)?;
+        for (soname, needed_by) in wanted {
+            if let Some(package) = suppliers.get(soname) {
+                let why = format!("{}: {soname}", owner(later, needed_by));
+                more.entry(package.clone()).or_default().insert(why);
+            }
+        }
+        Ok(more)
+    }
+
+    /// Says what is missing in the end, and stops where something doesn't work without it.
+    fn judge(&self, lacks: Vec<Lack>, later: &[Part], suite: &str) -> Result<(), BuildError> {
+        let is_strict = self.request.settings.strict.as_ref().is_some_and(|said| said.value);
+        let stops =
+            |lack: &&Lack| lack.weight == Weight::Required || is_strict && lack.weight == Weight::Optional;
+        let choices: BTreeSet<(String, String)> = lacks
+            .iter()
+            .filter(|lack| lack.weight == Weight::OneOf)
+            .filter_map(|lack| {
+                let (library, _) = lack.soname()?.split_once(".so")?;
+                Some((owner(later, &lack.needed_by), library.to_owned()))
+            })
+            .collect();
+        for (owner, library) in choices {
+            self.reporter.note(format!(
+                "{owner} has files for several versions of `{library}`, and none was added; `system-packages` adds one"
+            ));
+        }
+        let optional = lacks.iter().filter(|lack| lack.weight == Weight::Optional && !stops(lack));
+        for told in self.told(optional, later) {
+            self.reporter.warn(told.line(suite));
+        }
+        let mut stopping = self.told(lacks.iter().filter(stops), later);
+        if stopping.is_empty() {
+            return Ok(());
+        }
+        for told in &mut stopping {
+            told.alike = self.alike(&told.lack);
+        }
+        Err(BuildError::Unmet(UnmetError { lacks: stopping, suite: suite.to_owned() }))
+    }
+
+    /// Returns libraries that differ from a missing one in nothing but their version, with their packages.
+    fn alike(&self, lack: &Lack) -> Vec<(String, String)> {
+        let beginning = lack.soname().and_then(|soname| soname.split_once(".so"));
+        let Some((library, _)) = beginning else { return Vec::new() };
+        // It is only a hint: an archive that cannot be asked now gives none.
+        let listed = self.supply.alike(self.platform(), &format!("{library}.so.")).unwrap_or_default();
+        let pairs = listed.iter().filter_map(|listed| {
+            let name = listed.path.name()?;
+            // The file of one version has all its numbers; others ask for it by the first.
+            let is_soname = name.rsplit_once(".so.").is_some_and(|(_, version)| !version.contains('.'));
+            is_soname.then(|| Some((name.to_owned(), listed.packages.first()?.to_string())))?
+        });
+        let pairs: BTreeSet<(String, String)> = pairs.collect();
+        pairs.into_iter().take(ALIKE).collect()
+    }
+
+    /// Says each missing thing once, of all that need it the first.
+    fn told<'lack>(&self, lacks: impl Iterator<Item = &'lack Lack>, later: &[Part]) -> Vec<Told> {
+        let mut told: BTreeMap<String, Told> = BTreeMap::new();
+        for lack in lacks {
+            let known = told.entry(lack.what.to_string());
+            let first = || Told {
+                lack: lack.clone(),
+                owner: owner(later, &lack.needed_by),
+                others: 0,
+                alike: Vec::new(),
+            };
+            known.and_modify(|told| told.others += 1).or_insert_with(first);
+        }
+        told.into_values().collect()
+    }
+
+    fn facts(&self, tree: &Tree) -> Result<Facted, BuildError> {
+        native::facts(self.store, tree).map_err(|error| BuildError::Native(native::NativeError::Store(error)))
+    }
+}
