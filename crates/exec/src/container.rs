@@ -349,7 +349,7 @@ impl Container {
     fn explained(&self, error: LaunchError) -> RunError {
         let program = self.argv[0].clone();
         match error {
-            LaunchError::Refused(errno) => Unavailable::of("new namespaces", errno).into(),
+            LaunchError::Refused(errno) => Unavailable::of_namespaces(errno).into(),
             LaunchError::Step { what, errno } if is_refusal(errno) => {
                 Unavailable::of(&format!("to {what}"), errno).into()
             }

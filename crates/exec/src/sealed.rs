@@ -173,7 +173,7 @@ fn launch(
 
 fn explained(error: LaunchError, program: String) -> ActionError {
     match error {
-        LaunchError::Refused(errno) => Unavailable::of("new namespaces", errno).into(),
+        LaunchError::Refused(errno) => Unavailable::of_namespaces(errno).into(),
         LaunchError::Step { what, errno } if is_refusal(errno) => {
             Unavailable::of(&format!("to {what}"), errno).into()
         }
