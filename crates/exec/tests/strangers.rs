@@ -132,7 +132,8 @@ fn neither_the_hosts_secrets_nor_its_environment_are_there() {
         print(pid == '1', words)\n\
         for what in ['mem', 'maps']: attempt(what, lambda: open(f'/proc/1/{what}').read(1))\n\
         for what in ['root', 'cwd']: attempt(what, lambda: os.listdir(f'/proc/1/{what}'))\n\
-        print(sorted(os.listdir('/proc/self/fd'))[:-1])";
+        print(sorted(os.listdir('/proc/self/fd'))[:-1])\n\
+        print({line.split(':', 2)[2] for line in open('/proc/self/cgroup')} - {'/\\n'})";
     let log = run(&base, text, Seal::Sealed).log;
     assert_snapshot!(log, @r"
     shadow ENOENT
@@ -144,6 +145,7 @@ fn neither_the_hosts_secrets_nor_its_environment_are_there() {
     root EACCES
     cwd EACCES
     ['0', '1', '2']
+    set()
     ");
 }
 
@@ -244,8 +246,45 @@ fn a_daemon_ends_with_the_room() {
     let outcome = run(&base, &text, Seal::Sealed);
     assert_eq!((outcome.status, outcome.log.as_str()), (Status::Exited(0), "left\n"));
     assert!(start.elapsed() < Duration::from_secs(120));
+    assert_eq!(processes_called(&mark), 0);
+}
+
+/// Counts the processes that have a word among their arguments.
+fn processes_called(word: &str) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    let left = lines.filter(|line| line.windows(mark.len()).any(|part| part == mark.as_bytes())).count();
-    assert_eq!(left, 0);
+    lines.filter(|line| line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())).count()
+}
+
+/// Set in the copy of this program that is to be killed: to an argument of its action.
+const KILLED: &str = "MINKE_TEST_KILLED";
+
+#[test]
+fn helper_that_is_killed() {
+    let Ok(mark) = std::env::var(KILLED) else { return };
+    let Some(base) = base() else { return };
+    let mut action = script(&base, "os.fork(); os.fork(); time.sleep(600)");
+    action.argv.push(mark);
+    run_action(&action, &base.store, Seal::Sealed).unwrap();
+}
+
+#[test]
+fn a_room_ends_with_who_has_made_it() {
+    if base().is_none() {
+        return;
+    }
+    let mark = format!("minke-test-killed-{}", std::process::id());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut maker = command.args(["--exact", "helper_that_is_killed"]).env(KILLED, &mark).spawn().unwrap();
+    let wait_for = |count: usize| {
+        let start = Instant::now();
+        while processes_called(&mark) != count {
+            assert!(start.elapsed() < Duration::from_secs(120), "{} processes", processes_called(&mark));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for(4);
+    maker.kill().unwrap();
+    maker.wait().unwrap();
+    wait_for(0);
 }

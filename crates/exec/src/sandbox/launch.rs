@@ -26,7 +26,8 @@ pub(crate) enum Network {
     Own,
 }
 
-/// Which namespaces a room has; mounts, processes, IPC and host name are always its own.
+/// Which namespaces a room has; mounts, processes, IPC, host name and what is seen of control groups are always
+/// its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Namespaces {
     /// The users are the caller's: needs `CAP_SYS_ADMIN`.
@@ -128,7 +129,11 @@ impl Vector {
 
 impl Namespaces {
     fn flags(self) -> libc::c_int {
-        let always = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        let always = libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWCGROUP;
         let (users, network) = match self {
             Self::OfCaller { network } => (0, network),
             Self::WithUsers { network } => (libc::CLONE_NEWUSER, network),
