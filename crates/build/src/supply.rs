@@ -15,6 +15,8 @@ use crate::contents::{Missing, Supplier};
 use crate::debian::{self, Debian, DebianError, Kept, Pick, Roots};
 use crate::event::Reporter;
 use crate::interpreter::InterpreterPin;
+use crate::needs::Weight;
+
 use crate::platform::Platform;
 use crate::request::{Host, LockPolicy, Upgrade};
 use crate::settings::Settings;
@@ -22,6 +24,12 @@ use crate::system_lock::{BuildKey, LockedLayer, LockedPlatform, LockedWheel, Sys
 
 /// The reason of what every image with a Python has.
 pub(crate) const INTERPRETER: &str = "interpreter";
+
+/// How many bytes of package files are added at most for a library that only plugins need.
+///
+/// The plugin by which Qt shows windows needs half a megabyte; those for a desktop's file dialogs or a browser, which
+/// lie beside it, need a hundred times as much, and most programs use none of them.
+const FOR_PLUGINS: u64 = 1 << 20;
 
 /// The reason of what every image has.
 const EVERY_IMAGE: &str = "every image";
@@ -299,33 +307,49 @@ impl<'build> Supply<'build> {
 
     /// Returns the packages that have libraries, by soname; one that nobody has isn't among them.
     ///
-    /// What the lock knows, or knows that nobody has, is asked of nobody else.
+    /// What the lock knows, or knows that it isn't added, is asked of nobody else. For what is optional nothing is
+    /// added that brings more than a megabyte.
     ///
     /// # Errors
     /// As [`Supply::suppliers`].
     pub fn of_sonames(
         &self,
         platform: Platform,
-        sonames: &BTreeSet<String>,
+        sonames: &BTreeMap<String, Weight>,
         present: &Roots,
     ) -> Result<BTreeMap<String, PackageName>, SupplyError> {
-        let locked = self.usable(platform).filter(|_| self.upgrade == Upgrade::Nothing);
         let mut found = BTreeMap::new();
-        for soname in sonames {
-            let in_table = || package_for_soname(soname).map(str::to_owned);
-            let in_lock = || locked.as_ref().and_then(|locked| locked.supplier_of(soname).map(str::to_owned));
-            let known = in_table().or_else(in_lock).and_then(|name| name.parse().ok());
-            let package = match known {
-                Some(package) => Some(package),
-                None if locked.as_ref().is_some_and(|locked| locked.lacking.contains(soname)) => None,
-                None => {
-                    let suppliers = self.suppliers(platform, &Missing::Soname(soname.clone()), present)?;
-                    suppliers.into_iter().next().map(|supplier| supplier.package)
+        let mut present = present.clone();
+        for weight in [Weight::Required, Weight::Optional] {
+            for (soname, _) in sonames.iter().filter(|(_, wanted)| **wanted == weight) {
+                if let Some(package) = self.of_soname(platform, (soname, weight), &present)? {
+                    found.insert(soname.clone(), package);
                 }
-            };
-            found.extend(package.map(|package| (soname.clone(), package)));
+            }
+            // What is there anyway costs plugins nothing.
+            present.extend(found.values().map(|name| (name.clone(), BTreeSet::new())));
         }
         Ok(found)
+    }
+
+    fn of_soname(
+        &self,
+        platform: Platform,
+        (soname, weight): (&str, Weight),
+        present: &Roots,
+    ) -> Result<Option<PackageName>, SupplyError> {
+        let locked = self.usable(platform).filter(|_| self.upgrade == Upgrade::Nothing);
+        let in_table = || package_for_soname(soname).map(str::to_owned);
+        let in_lock = || locked.as_ref().and_then(|locked| locked.supplier_of(soname).map(str::to_owned));
+        if let Some(package) = in_table().or_else(in_lock).and_then(|name| name.parse().ok()) {
+            return Ok(Some(package));
+        }
+        if locked.as_ref().is_some_and(|locked| locked.lacking.contains(soname)) {
+            return Ok(None);
+        }
+        let suppliers = self.suppliers(platform, &Missing::Soname(soname.to_owned()), present)?;
+        let is_fair = |supplier: &Supplier| weight == Weight::Required || supplier.bytes <= FOR_PLUGINS;
+        Ok(suppliers.into_iter().next().filter(is_fair).map(|supplier| supplier.package))
     }
 
     /// Notes which libraries are asked for and supplied by nobody, so that nobody is asked for them again.

@@ -85,7 +85,7 @@ struct Ground {
 /// The layer of what is the user's own.
 const APP: &str = "app";
 
-const KIND: &str = "ground-2";
+const KIND: &str = "ground-3";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minke_cas::{ImagePath, Tree};
+use minke_cas::Tree;
 
 use super::base::{Base, Distribution};
 use super::ground::Added;
@@ -100,14 +100,20 @@ impl Foreman<'_> {
         later: &[Part],
     ) -> Result<Roots, BuildError> {
         let mut more = self.wished_packages()?;
-        let wanted = lacks.iter().filter(|lack| lack.weight != Weight::OneOf);
-        let wanted: Vec<(&str, &ImagePath)> =
-            wanted.filter_map(|lack| Some((lack.soname()?, &lack.needed_by))).collect();
-        let sonames = wanted.iter().map(|(soname, _)| (*soname).to_owned()).collect();
+        let wanted: Vec<(&str, &Lack)> = lacks
+            .iter()
+            .filter(|lack| lack.weight != Weight::OneOf)
+            .filter_map(|lack| Some((lack.soname()?, lack)))
+            .collect();
+        let mut sonames: BTreeMap<String, Weight> = BTreeMap::new();
+        for (soname, Lack { weight, .. }) in &wanted {
+            let known = sonames.entry((*soname).to_owned()).or_insert(*weight);
+            *known = *weight.min(known);
+        }
         let mut present = distribution.roots.clone();
         present.extend(more.clone());
         let suppliers = self.supply.of_sonames(self.platform(), &sonames, &present)?;
-        for (soname, needed_by) in wanted {
+        for (soname, Lack { needed_by, .. }) in wanted {
             if let Some(package) = suppliers.get(soname) {
                 let why = format!("{}: {soname}", owner(later, needed_by));
                 more.entry(package.clone()).or_default().insert(why);
@@ -134,9 +140,12 @@ impl Foreman<'_> {
                 "{owner} has files for several versions of `{library}`, and none was added; `system-packages` adds one"
             ));
         }
-        let optional = lacks.iter().filter(|lack| lack.weight == Weight::Optional && !stops(lack));
-        for told in self.told(optional, later) {
-            self.reporter.warn(told.line(suite));
+        let mut plugins: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for lack in lacks.iter().filter(|lack| lack.weight == Weight::Optional && !stops(lack)) {
+            plugins.entry(owner(later, &lack.needed_by)).or_default().insert(lack.what.to_string());
+        }
+        for (owner, lacking) in plugins {
+            self.reporter.warn(format!("plugins of {owner} lack {}", listed(&lacking)));
         }
         let mut stopping = self.told(lacks.iter().filter(stops), later);
         if stopping.is_empty() {
@@ -182,5 +191,17 @@ impl Foreman<'_> {
 
     fn facts(&self, tree: &Tree) -> Result<Facted, BuildError> {
         native::facts(self.store, tree).map_err(|error| BuildError::Native(native::NativeError::Store(error)))
+    }
+}
+
+/// How many libraries a warning lists.
+const LISTED: usize = 5;
+
+/// Lists the first of some names, and how many more there are.
+fn listed(names: &BTreeSet<String>) -> String {
+    let first: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
+    match names.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        Some(more) => format!("{} and {more} more", first.join(", ")),
+        None => first.join(", "),
     }
 }

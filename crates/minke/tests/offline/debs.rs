@@ -42,7 +42,7 @@ pub(crate) fn all() -> Vec<Deb> {
 }
 
 /// Packages with libraries that no table knows: one that another one needs, and a dearer one that has the same.
-fn libraries() -> [Deb; 3] {
+fn libraries() -> [Deb; 4] {
     let library = |soname: &str| elf_shared_object(soname, &["libc.so.6"], None);
     let place = |name: &str| format!("/usr/lib/x86_64-linux-gnu/{name}");
     [
@@ -54,6 +54,10 @@ fn libraries() -> [Deb; 3] {
         Deb::new("libtoysound-dear7", "1")
             .file(&place("libtoysound.so.7"), library("libtoysound.so.7"))
             .file("/usr/share/toysound/samples", vec![7; 9000])
+            .compression(Compression::None),
+        Deb::new("libtoyhuge1", "1")
+            .file(&place("libtoyhuge.so.1"), library("libtoyhuge.so.1"))
+            .file("/usr/share/toyhuge/samples", vec![7; 2 << 20])
             .compression(Compression::None),
     ]
 }

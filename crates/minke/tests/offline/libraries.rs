@@ -95,7 +95,7 @@ fn what_a_project_does_without_is_neither_added_nor_missed() {
 fn a_plugin_may_lack_a_library_unless_we_are_strict_and_nobody_is_asked_twice() {
     let plugin = ElfObject::new().needed("libnowhere.so.9").build();
     let Some(town) = town(sound(&["libc.so.6"]).file("plugins/libtoyplugin.so", plugin)) else { return };
-    assert_snapshot!(town.succeeds(&["build", "--quiet", "shop"]).stderr, @"warning: `libnowhere.so.9` is not in Debian bookworm; `/app/.venv/lib/python3.11/site-packages/plugins/libtoyplugin.so` of toy-sound needs it");
+    assert_snapshot!(town.succeeds(&["build", "--quiet", "shop"]).stderr, @"warning: plugins of toy-sound lack `libnowhere.so.9`");
     assert_snapshot!(added(&town), @r#"
         system = []
         lacking = ["libnowhere.so.9"]
@@ -163,5 +163,22 @@ fn of_files_for_several_versions_none_is_served_and_nothing_is_missed() {
     assert_snapshot!(added(&town), @r#"
         system = []
         lacking = ["libtoysound.so.6", "libtoysound.so.7"]
+    "#);
+}
+
+#[test]
+fn for_plugins_alone_only_what_is_small_is_added() {
+    let plugin = |soname: &str| ElfObject::new().needed(soname).needed("libc.so.6").build();
+    let wheel = sound(&["libc.so.6"])
+        .file("plugins/libsmall.so", plugin("libtoywave.so.1"))
+        .file("plugins/libhuge.so", plugin("libtoyhuge.so.1"));
+    let Some(town) = town(wheel) else { return };
+    let said = town.succeeds(&["build", "shop"]).stderr;
+    assert_snapshot!(said.lines().filter(|line| line.contains("toyhuge")).collect::<Vec<_>>().join("\n"), @"warning: plugins of toy-sound lack `libtoyhuge.so.1`");
+    assert_snapshot!(added(&town), @r#"
+        system = ["libtoywave1"]
+        lacking = ["libtoyhuge.so.1"]
+        name = "libtoywave1"
+        why = ["toy-sound: libtoywave.so.1"]
     "#);
 }
