@@ -163,7 +163,10 @@ pub enum BuildError {
     Wheels(#[source] WheelsError),
     /// A directory of the project's cannot be built into a wheel.
     #[error("cannot build the project")]
-    Backend(#[source] crate::backend::BackendError),
+    Backend(#[source] crate::workshop::BackendError),
+    /// What the project needs has no wheel, and cannot be built into one.
+    #[error("cannot build what has no wheel")]
+    Strangers(#[source] crate::workshop::BackendError),
     /// Two parts of the image don't go together.
     #[error("cannot put the image together")]
     Settle(#[source] SettleError),

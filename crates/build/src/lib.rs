@@ -3,7 +3,6 @@
 //! [`build`] is the way from a project's directory to an image, hop by hop; every hop is a module of its own
 //! that takes values and the store, and returns values.
 
-pub mod backend;
 pub mod bytecode;
 mod config;
 pub mod contents;
@@ -39,6 +38,7 @@ pub mod system_lock;
 pub mod uv;
 pub mod wheels;
 pub mod why;
+pub mod workshop;
 
 pub use config::SettingError;
 pub use error::BuildError;

@@ -1,5 +1,7 @@
 //! What the project needs, pinned: read from its lock, or resolved once and kept as `pylock.toml`.
 
+mod compile;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -8,8 +10,8 @@ use minke_exec::{
     Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc as UvLibc, Machine, UvError,
 };
 use minke_python::{
-    Arch, Distribution, Groups as LockGroups, Libc, Lock, LockError, NameError, SelectError, Selection,
-    Target, WheelFileName,
+    Arch, Distribution, FromSources, Groups as LockGroups, Libc, Lock, LockError, NameError, SelectError,
+    Selection, Target, WheelFileName,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -22,6 +24,9 @@ use crate::pylock::{Pylock, PylockError};
 use crate::request::{LockPolicy, Upgrade};
 use crate::settings::Settings;
 use crate::uv::{FindUvError, Resolver};
+use crate::workshop::BackendError;
+
+pub use compile::MetadataOf;
 
 /// What the project needs cannot be pinned.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,23 @@ pub enum LockStepError {
         /// What uv said.
         source: UvError,
     },
+    /// What something needs is known only when it is built, and nothing may be.
+    #[error("what `{what}` needs is known only when it is built")]
+    Unbuilt {
+        /// Its name and version.
+        what: String,
+    },
+    /// What something needs is known only when it is built, and it cannot be.
+    #[error("cannot find out what `{what}` needs")]
+    Metadata {
+        /// Its name and version.
+        what: String,
+        /// Why it cannot be built.
+        source: Box<BackendError>,
+    },
+    /// A temporary directory cannot be used.
+    #[error("cannot write a file for uv")]
+    Scratch(#[source] std::io::Error),
     /// The lock cannot be read.
     #[error("`{file}` is not right")]
     Lock {
@@ -65,6 +87,9 @@ pub enum LockStepError {
     /// An extra or group has a name that is none.
     #[error("an extra or dependency group that was asked for has no name that could be one")]
     Name(#[source] NameError),
+    /// What is to be built from sources has a name that is none.
+    #[error("`no-binary` has a name that is none")]
+    NoBinary(#[source] NameError),
     /// What uv resolved is not what was asked for.
     #[error("cannot use what uv resolved")]
     Pylock(#[source] PylockError),
@@ -85,6 +110,8 @@ pub struct Means<'build, F> {
     pub resolver: F,
     /// The project's own wheel, where only that tells what is needed.
     pub own_wheel: Option<&'build Path>,
+    /// Builds what says its needs only then; nobody, where nothing may be built.
+    pub metadata_of: Option<&'build MetadataOf<'build>>,
     /// Where what uv read from its own lock is remembered.
     pub store: &'build Store,
     /// Hears the version of the uv that has resolved.
@@ -121,11 +148,11 @@ pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
     let (file, text, selection) = match &project.requirements {
         Requirements::Nothing => return Ok(Vec::new()),
         Requirements::Pylock(text) => ("pylock.toml", text.clone(), chosen(settings)?),
-        Requirements::UvLock => ("uv.lock", exported(project, settings, means)?, Selection::default()),
+        Requirements::UvLock => ("uv.lock", exported(project, settings, means)?, from_sources(settings)?),
         Requirements::Resolve(Unresolved {
             previous: Some(Previous { text, state: Freshness::Current }),
             ..
-        }) if *policy.upgrade == Upgrade::Nothing => ("pylock.toml", text.clone(), Selection::default()),
+        }) if *policy.upgrade == Upgrade::Nothing => ("pylock.toml", text.clone(), from_sources(settings)?),
         Requirements::Resolve(unresolved) => {
             if let Some((file, export)) = project.unread_lock() {
                 reporter.warn(format!(
@@ -136,7 +163,7 @@ pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
             if let Some(lock) = unresolved.lock.as_ref().filter(|_| policy.locks == LockPolicy::Update) {
                 keep(&project.root.join(lock), &text, reporter)?;
             }
-            ("pylock.toml", text, Selection::default())
+            ("pylock.toml", text, from_sources(settings)?)
         }
     };
     let wrong = |source| LockStepError::Lock { file: file.to_owned(), source };
@@ -251,10 +278,8 @@ fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
         }
         (Source::File | Source::Backend, _) => Inputs::Files(vec![file().into()]),
     };
-    let failed = |source| LockStepError::Resolve { file: file(), target: *target, source };
-    let answer = uv.compile(&request).map_err(failed)?;
+    let mut pylock = compile::compile((&uv, means.store), request, (target, &file()), means.metadata_of)?;
     uv.version().into_iter().for_each(means.note_uv);
-    let mut pylock = Pylock::read(&answer.pylock).map_err(LockStepError::Pylock)?;
     if let Some(wheel) = means.own_wheel.and_then(wheel_name) {
         pylock.remove(&wheel.name().to_string());
     }
@@ -302,16 +327,16 @@ fn as_requirement(wheel: &Path, extras: &[String]) -> String {
 pub fn resolve_lines(
     Resolver { uv, python, root: _ }: &Resolver,
     lines: Vec<String>,
-    (project, target): (&Project, &Target),
+    (project, target, store): (&Project, &Target, &Store),
+    metadata_of: &MetadataOf<'_>,
 ) -> Result<Vec<Distribution>, LockStepError> {
     let mut request = request(project, &Settings::default(), target, python);
     request.inputs = Inputs::Lines(lines);
-    let file = || "build-system.requires".to_owned();
-    let failed = |source| LockStepError::Resolve { file: file(), target: *target, source };
-    let answer = uv.compile(&request).map_err(failed)?;
-    let mut pylock = Pylock::read(&answer.pylock).map_err(LockStepError::Pylock)?;
+    let file = "build-system.requires";
+    let mut pylock = compile::compile((uv, store), request, (target, file), Some(metadata_of))?;
     pylock.hide_secrets();
-    let lock = Lock::parse(&pylock.text()).map_err(|source| LockStepError::Lock { file: file(), source })?;
+    let lock = Lock::parse(&pylock.text())
+        .map_err(|source| LockStepError::Lock { file: file.to_owned(), source })?;
     lock.select(target, &Selection::default()).map_err(LockStepError::Select)
 }
 
@@ -333,7 +358,8 @@ fn request(project: &Project, settings: &Settings, target: &Target, python: &Pat
         groups: groups(settings),
         preferences: None,
         upgrade: Vec::new(),
-        builds: Builds::Refused,
+        builds: Builds::Blocked,
+        find_links: Vec::new(),
     }
 }
 
@@ -373,5 +399,23 @@ fn chosen(settings: &Settings) -> Result<Selection, LockStepError> {
     Ok(Selection {
         extras: extras.map_err(LockStepError::Name)?,
         groups: if groups.is_empty() { LockGroups::Default } else { LockGroups::Only(groups) },
+        ..from_sources(settings)?
     })
+}
+
+/// The name that stands for all.
+const ALL: &str = ":all:";
+
+/// Selects what a lock says, and the sources of what is not to come as a wheel.
+fn from_sources(settings: &Settings) -> Result<Selection, LockStepError> {
+    let names = &settings.no_binary;
+    let from_sources = if names.iter().any(|name| name == ALL) {
+        FromSources::All
+    } else if names.is_empty() {
+        FromSources::Nothing
+    } else {
+        let names: Result<BTreeSet<_>, _> = names.iter().map(|name| name.parse()).collect();
+        FromSources::Only(names.map_err(LockStepError::NoBinary)?)
+    };
+    Ok(Selection { from_sources, ..Selection::default() })
 }

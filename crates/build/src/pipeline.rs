@@ -18,7 +18,7 @@ use minke_cas::{Epoch, ImagePath, Meter, Store, Tree};
 use minke_distro::{PackageName as DebName, setup};
 use minke_net::{Client, FetchError};
 use minke_oci::{Compression, Destination, Image, Reference};
-use minke_python::{Installed, Target, Venv};
+use minke_python::{Distribution, Installed, Target, Venv};
 
 use self::base::Base;
 use self::ground::Laid;
@@ -29,17 +29,19 @@ use crate::event::{Event, Hop, Reporter, Unit};
 use crate::fetch::Fetcher;
 use crate::parts::{Overruled, Owner, Part, Settled, Strictness, settle};
 use crate::plan::Plan;
+use crate::platform::Platform;
 use crate::project::ignore::Purpose;
 use crate::project::sources::{LeftOut, Sources};
 use crate::project::{Project, Shape};
 use crate::request::{Built, BuiltLayer, Entry, LockPolicy, Request, Upgrade};
-use crate::settings::{Origin, Packing, Settings};
+use crate::settings::{BuildIsolation, Origin, Packing, Settings};
 use crate::supply::{Supply, SupplyError};
 use crate::system::{self, Package, SystemError};
 use crate::system_lock::{Change, SystemLock};
 use crate::uv::{FindUvError, Resolver};
 use crate::wheels::{self, Belongs, Wheel};
-use crate::{backend, config, deliver, epoch, lock, outside, project, uv};
+use crate::workshop::{BackendError, Workshop, Yard};
+use crate::{config, deliver, epoch, lock, outside, project, uv};
 
 /// Builds an image, names it in the store, and hands it over to where it was asked for.
 ///
@@ -266,7 +268,8 @@ impl Foreman<'_> {
             })
         };
         let blame = |error| fault.borrow_mut().take().unwrap_or(error);
-        let workshop = backend::Workshop {
+        let yard = base.distribution.as_ref().zip(Platform::here());
+        let workshop = Workshop {
             store: self.store,
             client: self.client,
             reporter: self.reporter,
@@ -278,14 +281,23 @@ impl Foreman<'_> {
             epoch: self.epoch(project),
             jobs: self.request.host.jobs,
             supply: &self.supply,
+            wishes: &settings.builds,
+            isolation: settings.isolation.as_ref().map_or(BuildIsolation::Room, |said| said.value),
+            yard: yard.map(|(distribution, platform)| Yard { platform, base: &distribution.roots }),
         };
-        let for_backend = || resolver().map_err(backend::BackendError::Uv);
+        let for_backend = || resolver().map_err(BackendError::Uv);
+        let metadata_of = |about: &Distribution| workshop.metadata(about, &[], &for_backend);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let own = workshop.own_wheel(for_backend, scratch.path());
             let own = own.map_err(|error| blame(BuildError::Backend(error)))?;
             let note_uv = |version| self.supply.note_uv(version);
-            let means =
-                lock::Means { resolver, own_wheel: own.as_deref(), note_uv: &note_uv, store: self.store };
+            let means = lock::Means {
+                resolver,
+                own_wheel: own.as_deref(),
+                metadata_of: Some(&metadata_of),
+                note_uv: &note_uv,
+                store: self.store,
+            };
             let policy = lock::Policy { locks: self.request.locks, upgrade: &self.request.upgrade };
             lock::distributions(project, (settings, policy), &base.target, means, self.reporter)
                 .map_err(|error| blame(BuildError::Lock(error)))
@@ -295,14 +307,16 @@ impl Foreman<'_> {
         if project.is_package() && !needs.directories.iter().any(|directory| project.is_here(directory)) {
             needs.directories.push(project.root.clone());
         }
-        if needs.directories.is_empty() {
+        if needs.directories.is_empty() && needs.sources.is_empty() {
             return Ok((Vec::new(), needs.wheels));
         }
-        let built = self.hop(Hop::Wheels, Unit::Pieces, |meter| {
-            let built = workshop.build_all(&needs.directories, for_backend, meter);
-            built.map_err(|error| blame(BuildError::Backend(error)))
+        let own = self.hop(Hop::Wheels, Unit::Pieces, |meter| {
+            let others = workshop.build_sources(&needs.sources, for_backend, meter);
+            needs.wheels.extend(others.map_err(|error| blame(BuildError::Strangers(error)))?);
+            let own = workshop.build_all(&needs.directories, for_backend, meter);
+            own.map_err(|error| blame(BuildError::Backend(error)))
         })?;
-        Ok((built, needs.wheels))
+        Ok((own, needs.wheels))
     }
 
     /// Returns the time of the project's files, which is found out once.

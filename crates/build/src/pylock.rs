@@ -121,6 +121,26 @@ impl Pylock {
         if unhashed.is_empty() { Ok(()) } else { Err(PylockError::Unhashed { names: unhashed }) }
     }
 
+    /// Takes out the wheels that lie below a directory.
+    pub fn forget_wheels_below(&mut self, root: &Path) {
+        let lies_below = |wheel: &Value| {
+            let text = |key: &str| wheel.as_inline_table()?.get(key)?.as_str();
+            let of_url =
+                text("url").and_then(|url| Url::parse(url).ok()).and_then(|url| url.to_file_path().ok());
+            let path = of_url.or_else(|| text("path").map(Into::into));
+            path.is_some_and(|path| path.starts_with(root))
+        };
+        for package in self.packages() {
+            let Some(Value::Array(wheels)) = package.get_mut("wheels").and_then(Item::as_value_mut) else {
+                continue;
+            };
+            wheels.retain(|wheel| !lies_below(wheel));
+            if wheels.is_empty() {
+                package.remove("wheels");
+            }
+        }
+    }
+
     /// Takes a distribution out.
     pub fn remove(&mut self, name: &str) {
         if let Some(packages) = self.0.get_mut("packages").and_then(Item::as_array_of_tables_mut) {

@@ -4,6 +4,7 @@
 //! another, and each value still knows where it came from. Reading the environment and arguments is the
 //! front desk's work.
 
+mod building;
 mod keys;
 mod python;
 
@@ -12,8 +13,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use minke_cas::ImagePath;
+use minke_python::PackageName;
 use serde::Deserialize;
 
+pub use building::{BuildIsolation, BuildTable, BuildWishes};
 pub use keys::UnknownKey;
 pub use python::{PythonWish, StandaloneWish};
 
@@ -235,6 +238,10 @@ pub struct Wishes {
     pub compression: Option<Packing>,
     /// Directories of wheels to look into besides the index.
     pub find_links: Vec<PathBuf>,
+    /// Distributions to build from their sources though they have wheels; `:all:` stands for all.
+    pub no_binary: Vec<String>,
+    /// How distributions are built from their sources.
+    pub build: BuildTable,
     /// Where Debian's packages come from.
     pub debian: DebianWishes,
     /// Where else than in the cache is looked.
@@ -408,6 +415,10 @@ macro_rules! settings {
             pub security_mirror: Option<Said<Addresses>>,
             /// A keyring in place of Debian's own; see [`DebianWishes::signed_by`].
             pub signed_by: Option<Said<PathBuf>>,
+            /// What strangers' code runs in; see [`BuildTable::isolation`].
+            pub isolation: Option<Said<BuildIsolation>>,
+            /// How single distributions are built; see [`BuildTable::distributions`].
+            pub builds: BTreeMap<PackageName, BuildWishes>,
             /// Caches to look into; see [`CacheWishes::also`].
             pub cache_also: Vec<PathBuf>,
         }
@@ -426,6 +437,9 @@ macro_rules! settings {
                     overlay(&mut settings.mirror, mirror, &origin);
                     overlay(&mut settings.security_mirror, security_mirror, &origin);
                     overlay(&mut settings.signed_by, signed_by, &origin);
+                    let BuildTable { isolation, distributions } = wishes.build;
+                    overlay(&mut settings.isolation, isolation, &origin);
+                    settings.builds.extend(distributions);
                     let CacheWishes { also } = wishes.cache;
                     settings.cache_also.extend(also);
                 }
@@ -469,6 +483,7 @@ settings! {
     merged extras: Vec<String>;
     merged ignore: Vec<String>;
     merged find_links: Vec<PathBuf>;
+    merged no_binary: Vec<String>;
 }
 
 #[cfg(test)]
@@ -571,6 +586,21 @@ mod tests {
           |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
         `7` is not a sha256 digest (64 lower-case hex digits, with or without `sha256:`)
         ");
+    }
+
+    #[test]
+    fn builds_are_told_by_the_distributions_name() {
+        let text =
+            "[build]\nisolation = 'none'\n[build.Python_LDAP]\ncflags = '-O3'\nsystem = ['libldap-dev']";
+        let wishes = BuildWishes {
+            cflags: Some("-O3".to_owned()),
+            system: vec!["libldap-dev".to_owned()],
+            ..BuildWishes::default()
+        };
+        let distributions = BTreeMap::from([("python-ldap".parse().unwrap(), wishes)]);
+        let table = BuildTable { isolation: Some(BuildIsolation::None), distributions };
+        assert_eq!(read(text).unwrap().build, table);
+        insta::assert_snapshot!(read("[build.x]\ncflag = ''").unwrap_err(), @"minke.toml has an unknown key: `build.x.cflag`; did you mean `build.x.cflags`?");
     }
 
     #[test]

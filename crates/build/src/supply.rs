@@ -3,6 +3,8 @@
 //! What a lock answers is answered without asking the archive anything, so that a build with a complete one reads
 //! no index. What it doesn't is chosen from the archive as it is today; what is locked stays where it can.
 
+mod rooms;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -68,6 +70,8 @@ pub struct Supply<'build> {
     now: Mutex<SystemLock>,
     /// The builds that took part, all others of the same Python being outgrown.
     built: Mutex<BTreeSet<BuildKey>>,
+    /// The rooms and recipes that took part.
+    asked: Mutex<rooms::Asked>,
     /// The platforms whose base was asked for, with the interpreter where that isn't the suite's own.
     based: Mutex<BTreeMap<Platform, Option<InterpreterPin>>>,
     debian: Mutex<Option<Arc<Debian>>>,
@@ -86,6 +90,7 @@ impl<'build> Supply<'build> {
         let is_upgraded =
             |wheel: &LockedWheel| upgrade.covers(wheel.name.split('-').next().unwrap_or_default());
         now.builds.retain(|_, wheels| !wheels.iter().any(is_upgraded));
+        rooms::forget_upgraded(&mut now, upgrade);
         Self {
             outside,
             wishes,
@@ -95,6 +100,7 @@ impl<'build> Supply<'build> {
             before,
             now: Mutex::new(now),
             built: Mutex::default(),
+            asked: Mutex::default(),
             based: Mutex::default(),
             debian: Mutex::default(),
         }
@@ -113,6 +119,7 @@ impl<'build> Supply<'build> {
             }
         }
         lock.builds.retain(|key, _| built.contains(key) || !targets.contains(key.target.as_str()));
+        self.forget_unasked(&mut lock);
         lock
     }
 
@@ -188,11 +195,14 @@ impl<'build> Supply<'build> {
         let platforms = &mut self.now().platforms;
         let suite = debian::suite(self.wishes.0).value;
         let archives = archive.believed();
+        let builder = platforms.get(&platform).map(|now| now.builder.clone()).unwrap_or_default();
         let (system, debug, lacking) =
             locked.map_or_else(Default::default, |locked| (locked.system, locked.debug, locked.lacking));
         let interpreter = None;
-        platforms
-            .insert(platform, LockedPlatform { suite, interpreter, archives, base, system, debug, lacking });
+        platforms.insert(
+            platform,
+            LockedPlatform { suite, interpreter, archives, base, system, debug, lacking, builder },
+        );
         Ok(picks)
     }
 

@@ -16,6 +16,7 @@ use minke_cas::{Digest, SourceUrl};
 use crate::debian::Pick;
 use crate::interpreter::InterpreterPin;
 use crate::platform::Platform;
+use crate::workshop::recipe::{Recipe, RecipeKey};
 
 pub use read::SystemLockError;
 
@@ -31,6 +32,8 @@ pub struct SystemLock {
     pub platforms: BTreeMap<Platform, LockedPlatform>,
     /// What the build backends of the user's directories need, by what they ask for.
     pub builds: BTreeMap<BuildKey, Vec<LockedWheel>>,
+    /// What building from sources was found to take.
+    pub recipes: BTreeMap<RecipeKey, Recipe>,
 }
 
 /// What one platform's image has of the distribution.
@@ -50,6 +53,17 @@ pub struct LockedPlatform {
     pub debug: Option<LockedLayer>,
     /// The libraries that wheels ask for and no package has.
     pub lacking: BTreeSet<String>,
+    /// What things are built with; nothing of it is in the image.
+    pub builder: LockedBuilder,
+}
+
+/// The packages that rooms have besides the base.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LockedBuilder {
+    /// Each room: what was asked for by name, and the names of all that this took.
+    pub rooms: BTreeMap<BTreeSet<String>, BTreeSet<String>>,
+    /// The packages of all rooms, in name order.
+    pub packages: Vec<Pick>,
 }
 
 /// A signed list of an archive, as it was when it was believed.
@@ -150,10 +164,12 @@ impl SystemLock {
     /// Returns each package's version and reason, by platform and name.
     fn versions(&self) -> BTreeMap<(String, String), (String, String)> {
         let packages = self.platforms.iter().flat_map(|(platform, locked)| {
-            let entry = |pick: &Pick| {
-                ((platform.to_string(), pick.name.clone()), (pick.version.clone(), pick.why.join(", ")))
+            let entry = |of: String, pick: &Pick| {
+                ((of, pick.name.clone()), (pick.version.clone(), pick.why.join(", ")))
             };
-            locked.packages().map(entry).collect::<Vec<_>>()
+            let builder = locked.builder.packages.iter();
+            let builder = builder.map(|pick| entry(format!("{platform}, builder"), pick));
+            locked.of_image().map(|pick| entry(platform.to_string(), pick)).chain(builder).collect::<Vec<_>>()
         });
         let interpreters = self.platforms.iter().filter_map(|(platform, locked)| {
             let pin = locked.interpreter.as_ref()?;
@@ -177,12 +193,17 @@ impl LockedPlatform {
     /// Returns the package that was added because it has a library; its reason says so.
     pub fn supplier_of(&self, soname: &str) -> Option<&str> {
         let is_reason = |why: &String| why.rsplit_once(": ").is_some_and(|(_, asked)| asked == soname);
-        let mut packages = self.packages().filter(|pick| pick.why.iter().any(is_reason));
+        let mut packages = self.of_image().filter(|pick| pick.why.iter().any(is_reason));
         packages.next().map(|pick| pick.name.as_str())
     }
 
-    /// Returns all packages, the base's first.
+    /// Returns all packages, the base's first, then the image's.
     pub fn packages(&self) -> impl Iterator<Item = &Pick> {
+        self.of_image().chain(&self.builder.packages)
+    }
+
+    /// Returns the packages that the image and its twin have, the base's first.
+    pub fn of_image(&self) -> impl Iterator<Item = &Pick> {
         let others = self.system.iter().chain(&self.debug);
         self.base.packages.iter().chain(others.flat_map(|layer| &layer.packages))
     }

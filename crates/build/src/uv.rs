@@ -78,6 +78,7 @@ pub enum FindUvError {
 }
 
 /// What resolving takes: uv, and a Python that it can ask.
+#[derive(Clone)]
 pub struct Resolver {
     /// The program.
     pub uv: Uv,

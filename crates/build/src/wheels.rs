@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::fetch::{Errand, Fetcher, fetch_each};
 use crate::system_lock::{LockedWheel, WheelPlace};
+use crate::workshop::{Place, Sources};
 
 /// A wheel that is in the store or can be fetched into it.
 #[derive(Clone, Debug)]
@@ -46,18 +47,6 @@ pub enum Belongs {
 /// A wheel cannot be had or installed.
 #[derive(Debug, thiserror::Error)]
 pub enum WheelsError {
-    /// Only a source distribution fits.
-    #[error("`{name}` has no wheel for {target}, only the source distribution {sdist}{}", offers(offered))]
-    SourceOnly {
-        /// The distribution.
-        name: PackageName,
-        /// For whom a wheel was wanted.
-        target: Target,
-        /// The source distribution's file name.
-        sdist: String,
-        /// The wheels that there are and that don't fit.
-        offered: Vec<WheelFileName>,
-    },
     /// A wheel's bytes cannot be fetched.
     #[error("cannot fetch {name} for {target}")]
     Fetch {
@@ -103,14 +92,6 @@ pub enum WheelsError {
     Store(#[from] StoreError),
 }
 
-fn offers(offered: &[WheelFileName]) -> String {
-    if offered.is_empty() {
-        return String::new();
-    }
-    let names: Vec<_> = offered.iter().map(ToString::to_string).collect();
-    format!("; its wheels are {}", names.join(", "))
-}
-
 /// What a project needs, sorted by where its wheel comes from.
 #[derive(Default, Debug)]
 pub struct Needs {
@@ -118,12 +99,14 @@ pub struct Needs {
     pub wheels: Vec<Wheel>,
     /// Directories of the user's that are to be built, relative to the project or absolute, in lock order.
     pub directories: Vec<PathBuf>,
+    /// What has only sources, in lock order.
+    pub sources: Vec<Sources>,
 }
 
 /// Sorts distributions, and finds local wheels for those that have only sources.
 ///
 /// # Errors
-/// [`WheelsError::SourceOnly`] names the one that has no wheel; those of reading local wheels.
+/// Those of reading local wheels.
 pub fn sort(
     store: &Store,
     distributions: Vec<Distribution>,
@@ -151,22 +134,36 @@ pub fn sort(
                     subdirectory.map_or_else(|| path.clone().into(), |below| Path::new(&path).join(below)),
                 );
             }
-            Origin::Sdist { file_name, offered, .. } => {
+            Origin::Sdist { file_name, location, offered: _ } => {
                 let (name, version) = (distribution.name, distribution.version);
-                let found = find_local(&name, version.as_ref(), target, find_links)?;
-                let Some(path) = found else {
-                    return Err(WheelsError::SourceOnly { name, target: *target, sdist: file_name, offered });
-                };
-                needs.wheels.push(local(store, &path, None, provenance)?);
+                match find_local(&name, version.as_ref(), target, find_links)? {
+                    Some(path) => needs.wheels.push(local(store, &path, None, provenance)?),
+                    None => needs.sources.push(Sources {
+                        name,
+                        version,
+                        file: file_name,
+                        place: Place::Archive(location),
+                        subdirectory: None,
+                        provenance,
+                    }),
+                }
             }
-            Origin::Archive { file_name, .. } => {
-                let (name, target) = (distribution.name, *target);
-                return Err(WheelsError::SourceOnly { name, target, sdist: file_name, offered: Vec::new() });
-            }
-            Origin::Vcs { vcs, commit, .. } => {
-                let (name, target, sdist) = (distribution.name, *target, format!("{vcs} commit {commit}"));
-                return Err(WheelsError::SourceOnly { name, target, sdist, offered: Vec::new() });
-            }
+            Origin::Archive { file_name, location, subdirectory } => needs.sources.push(Sources {
+                name: distribution.name,
+                version: distribution.version,
+                file: file_name,
+                place: Place::Archive(location),
+                subdirectory,
+                provenance,
+            }),
+            Origin::Vcs { vcs, commit, subdirectory, .. } => needs.sources.push(Sources {
+                name: distribution.name,
+                version: distribution.version,
+                file: format!("{vcs} commit {commit}"),
+                place: Place::Repository,
+                subdirectory,
+                provenance,
+            }),
         }
     }
     Ok(needs)

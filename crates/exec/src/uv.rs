@@ -93,11 +93,12 @@ pub enum Inputs {
 /// Whether uv may run a build backend to learn a source distribution's dependencies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Builds {
-    /// No stranger's code runs; what has no wheel cannot be resolved.
+    /// It may not: what has no wheel is taken as if it weren't there.
     #[default]
     Refused,
-    /// It may; it runs outside of any sealed room.
-    Allowed,
+    /// It may not either, but what has no wheel counts: where uv would run a backend it fails, and says for what
+    /// (see [`UvError::unbuilt`]). Its Python has no standard library then, so that no line of a stranger's runs.
+    Blocked,
 }
 
 /// The machine that is resolved for.
@@ -146,6 +147,8 @@ pub struct CompileRequest {
     pub upgrade: Vec<String>,
     /// Whether build backends may run.
     pub builds: Builds,
+    /// Directories of wheels, besides those that the environment and the project's configuration name.
+    pub find_links: Vec<PathBuf>,
 }
 
 /// uv could not answer.
@@ -184,6 +187,18 @@ pub enum UvError {
     /// The lock made before could not be shown to it, or its result not be read.
     #[error("cannot use a temporary directory for uv")]
     Scratch(#[source] io::Error),
+}
+
+/// Directories and pages of wheels, separated by commas.
+const FIND_LINKS: &str = "UV_FIND_LINKS";
+
+impl UvError {
+    /// Returns what uv would have had to build to know what it needs: `NAME==VERSION`, or `NAME @ ADDRESS`.
+    pub fn unbuilt(&self) -> Option<&str> {
+        let Self::Failed { stderr, .. } = self else { return None };
+        let (_, after) = stderr.split_once("Failed to build `")?;
+        after.split_once('`').map(|(what, _)| what)
+    }
 }
 
 impl Uv {
@@ -242,8 +257,17 @@ impl Uv {
         if let Groups::Only(groups) = &request.groups {
             command.args(each("--group", groups));
         }
-        if request.builds == Builds::Refused {
-            command.arg("--no-build");
+        match request.builds {
+            Builds::Refused => _ = command.arg("--no-build"),
+            // uv asks an interpreter what it is with `-I`, which ignores this, and runs backends without.
+            Builds::Blocked => _ = command.env("PYTHONHOME", "/nonexistent"),
+        }
+        if !request.find_links.is_empty() {
+            // In the variable, as an argument would take its place.
+            let said = self.environment.get(OsStr::new(FIND_LINKS)).cloned();
+            let all: Vec<OsString> =
+                said.into_iter().chain(request.find_links.iter().map(|path| path.clone().into())).collect();
+            command.env(FIND_LINKS, all.join(OsStr::new(",")));
         }
         if let Some(preferences) = &request.preferences {
             std::fs::write(&kept, preferences).map_err(UvError::Scratch)?;

@@ -42,6 +42,8 @@ pub struct WheelBuild<'a> {
     pub backend: &'a Backend,
     /// What the user tells the backend.
     pub config_settings: BTreeMap<String, String>,
+    /// What compilers and the backend are told besides: `CFLAGS` and its like. What every build has wins.
+    pub environment: &'a BTreeMap<String, String>,
     /// The time of the files in the wheel.
     pub epoch: Epoch,
 }
@@ -194,10 +196,12 @@ impl WheelBuild<'_> {
             ("SOURCE_DATE_EPOCH", &self.epoch.as_secs().to_string()),
             ("TZ", "UTC"),
         ];
+        let mut env = self.environment.clone();
+        env.extend(environment.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Ok(Action {
             root,
             argv: [self.python.as_str(), "-X", "utf8", "minke_pep517.py"].map(str::to_owned).into(),
-            env: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            env,
             workdir: at("out").parent().expect("what lies in a directory has one above"),
             outputs: vec![at("out")],
             limits: Limits::default(),

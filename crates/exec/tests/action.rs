@@ -266,6 +266,7 @@ struct Project {
     source: Tree,
     requirements: Tree,
     backend: Backend,
+    environment: BTreeMap<String, String>,
 }
 
 fn project(backend: &str) -> Option<Project> {
@@ -274,7 +275,7 @@ fn project(backend: &str) -> Option<Project> {
     source.insert(&path("/tools/backend.py"), file(&base.store, backend, Mode::REGULAR)).unwrap();
     requirements.insert(&path("/tool.py"), file(&base.store, "WORD = 'a word'\n", Mode::REGULAR)).unwrap();
     let backend = Backend { name: "backend".to_owned(), path: vec!["tools".to_owned()] };
-    Some(Project { base, source, requirements, backend })
+    Some(Project { base, source, requirements, backend, environment: BTreeMap::new() })
 }
 
 impl Project {
@@ -286,6 +287,7 @@ impl Project {
             requirements: &self.requirements,
             backend: &self.backend,
             config_settings: BTreeMap::from([("least".to_owned(), "2".to_owned())]),
+            environment: &self.environment,
             epoch: Epoch::FIXED,
         }
     }

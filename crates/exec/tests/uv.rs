@@ -87,6 +87,7 @@ impl Desk {
             preferences: None,
             upgrade: Vec::new(),
             builds: Builds::Refused,
+            find_links: Vec::new(),
         }
     }
 

@@ -308,8 +308,17 @@ fn image_wishes(arguments: ImageArguments) -> Said {
 }
 
 fn python_wishes(arguments: PythonArguments, around: &Surroundings) -> Said {
-    let PythonArguments { locked: _, python, standalone, group, extra, package, find_links, strict } =
-        arguments;
+    let PythonArguments {
+        locked: _,
+        python,
+        standalone,
+        group,
+        extra,
+        package,
+        find_links,
+        no_binary,
+        strict,
+    } = arguments;
     let none = Wishes::default;
     let find_links = find_links.iter().map(|path| around.absolute(path)).collect();
     vec![
@@ -319,6 +328,7 @@ fn python_wishes(arguments: PythonArguments, around: &Surroundings) -> Said {
         ("--extra", Wishes { extras: extra, ..none() }),
         ("--package", Wishes { package, ..none() }),
         ("--find-links", Wishes { find_links, ..none() }),
+        ("--no-binary", Wishes { no_binary, ..none() }),
         ("--strict", Wishes { strict: strict.then_some(true), ..none() }),
     ]
 }

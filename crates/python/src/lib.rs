@@ -13,6 +13,7 @@ mod entry_points;
 mod lock;
 mod marker;
 mod metadata;
+mod metadata_wheel;
 mod names;
 mod position;
 mod pyproject;
@@ -26,10 +27,12 @@ mod wheel_name;
 
 pub use entry_points::{EntryPoint, EntryPoints, EntryPointsError};
 pub use lock::{
-    Distribution, Groups, Location, Lock, LockError, LockedPackage, Origin, SelectError, Selection,
+    Distribution, FromSources, Groups, Location, Lock, LockError, LockedPackage, Origin, SelectError,
+    Selection,
 };
 pub use marker::{Environment, Marker, MarkerError};
 pub use metadata::{Metadata, MetadataError};
+pub use metadata_wheel::metadata_wheel;
 pub use names::{ExtraName, GroupName, NameError, PackageName};
 pub use pep440_rs::{Version, VersionSpecifiers};
 pub use position::Position;

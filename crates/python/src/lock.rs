@@ -17,7 +17,7 @@ use pep440_rs::{Version, VersionSpecifiers};
 use crate::{ExtraName, GroupName, Marker, PackageName, Position, WheelFileName};
 
 pub(crate) use raw::{Exact, Specifiers};
-pub use select::{Distribution, Groups, Location, Origin, SelectError, Selection};
+pub use select::{Distribution, FromSources, Groups, Location, Origin, SelectError, Selection};
 
 /// A lock file that was read.
 #[derive(Clone, Debug)]

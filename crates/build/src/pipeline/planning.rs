@@ -11,6 +11,7 @@ use crate::plan::{Item, Plan};
 use crate::project::{Project, Shape};
 use crate::uv::{self, FindUvError, Resolver};
 use crate::wheels::{self, Needs, Wheel};
+use crate::workshop::Sources;
 
 impl Foreman<'_> {
     pub(super) fn plan(&self) -> Result<Plan, BuildError> {
@@ -59,7 +60,13 @@ impl Foreman<'_> {
         };
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let note_uv = |_| {};
-            let means = lock::Means { resolver, own_wheel: None, note_uv: &note_uv, store: self.store };
+            let means = lock::Means {
+                resolver,
+                own_wheel: None,
+                metadata_of: None,
+                note_uv: &note_uv,
+                store: self.store,
+            };
             let policy =
                 lock::Policy { locks: crate::request::LockPolicy::Show, upgrade: &self.request.upgrade };
             lock::distributions(project, (settings, policy), &base.target, means, self.reporter)
@@ -133,6 +140,15 @@ impl Foreman<'_> {
                 item("build", directory.display().to_string(), "a directory that the lock names")
             })
             .collect();
+        let from_sources = |sources: &Sources| Item {
+            layer: layers::places(&[owner_of_sources(sources)], self.layer_policy()).remove(0),
+            kind: "sdist",
+            name: sources.name.to_string(),
+            version: sources.version.as_ref().map(ToString::to_string).unwrap_or_default(),
+            size: None,
+            why: format!("{}, which is built", sources.file),
+        };
+        items.extend(needs.sources.iter().map(from_sources));
         let is_there = needs.directories.iter().any(|directory| project.is_here(directory));
         match &project.shape {
             Shape::Package if !is_there => {
@@ -144,6 +160,11 @@ impl Foreman<'_> {
         }
         items
     }
+}
+
+fn owner_of_sources(sources: &Sources) -> Owner {
+    let version = sources.version.as_ref().map(ToString::to_string).unwrap_or_default();
+    Owner::Distribution { name: sources.name.to_string(), version, wheel_size: 0 }
 }
 
 fn layer_rank(layer: &str) -> usize {

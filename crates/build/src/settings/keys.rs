@@ -17,6 +17,7 @@ fn suggestion(nearest: Option<&str>) -> String {
 const TOP: &[&str] = &[
     "annotations",
     "base",
+    "build",
     "cache",
     "cmd",
     "compression",
@@ -31,6 +32,7 @@ const TOP: &[&str] = &[
     "ignore",
     "labels",
     "layers",
+    "no-binary",
     "optional-libraries",
     "package",
     "platform",
@@ -47,6 +49,7 @@ const TOP: &[&str] = &[
 ];
 const HEALTHCHECK: &[&str] = &["cmd", "interval", "retries", "start-period", "timeout"];
 const PYTHON: &[&str] = &["sha256", "standalone"];
+const BUILD: &[&str] = &["cflags", "config-settings", "env", "requires", "system"];
 const CACHE: &[&str] = &["also"];
 const DEBIAN: &[&str] = &["mirror", "security-mirror", "signed-by"];
 
@@ -58,6 +61,12 @@ pub(super) fn check(table: &toml::Table) -> Result<(), UnknownKey> {
     {
         if let Some(below) = table.get(name).and_then(toml::Value::as_table) {
             check_table(below, &format!("{name}."), known)?;
+        }
+    }
+    // Any distribution's name may stand there.
+    for (name, below) in table.get("build").and_then(toml::Value::as_table).into_iter().flatten() {
+        if let Some(below) = below.as_table() {
+            check_table(below, &format!("build.{name}."), BUILD)?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! A `minke.lock` is read as if a stranger had written it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use minke_cas::{Digest, DigestError, SourceUrl};
@@ -9,11 +10,13 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::{
-    BuildKey, LockedArchive, LockedLayer, LockedPlatform, LockedWheel, SystemLock, VERSION, WheelPlace,
+    BuildKey, LockedArchive, LockedBuilder, LockedLayer, LockedPlatform, LockedWheel, Recipe, RecipeKey,
+    SystemLock, VERSION, WheelPlace,
 };
 use crate::debian::Pick;
 use crate::interpreter::InterpreterPin;
 use crate::platform::Platform;
+use crate::workshop::recipe::Tools;
 
 /// A `minke.lock` cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +75,8 @@ struct File {
     platforms: Vec<Spanned<PlatformTable>>,
     #[serde(default, rename = "build")]
     builds: Vec<Spanned<BuildTable>>,
+    #[serde(default)]
+    sources: Vec<Spanned<SourcesTable>>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +95,30 @@ struct PlatformTable {
     archives: Vec<ArchiveTable>,
     #[serde(default, rename = "package")]
     all: Vec<Spanned<PackageTable>>,
+    #[serde(default, rename = "room")]
+    rooms: Vec<RoomTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoomTable {
+    roots: BTreeSet<String>,
+    packages: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourcesTable {
+    name: String,
+    #[serde(default, deserialize_with = "some_hex")]
+    sha256: Option<Digest>,
+    #[serde(rename = "for")]
+    target: String,
+    tools: Tools,
+    #[serde(default)]
+    system: BTreeMap<String, BTreeSet<String>>,
+    #[serde(default)]
+    requires: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +135,7 @@ enum Layer {
     Base,
     System,
     Debug,
+    Builder,
 }
 
 #[derive(Deserialize)]
@@ -167,7 +197,8 @@ pub(super) fn parse(text: &str) -> Result<SystemLock, SystemLockError> {
     if *version.get_ref() != VERSION {
         return Err(SystemLockError::Newer { line: at(version.span()), found: version.into_inner() });
     }
-    let File { _version, uv, platforms, builds } = toml::from_str(text).map_err(SystemLockError::Syntax)?;
+    let File { _version, uv, platforms, builds, sources } =
+        toml::from_str(text).map_err(SystemLockError::Syntax)?;
     let mut lock = SystemLock { uv, ..SystemLock::default() };
     for table in platforms {
         let line = at(table.span());
@@ -187,6 +218,14 @@ pub(super) fn parse(text: &str) -> Result<SystemLock, SystemLockError> {
             return Err(SystemLockError::Twice { line, name });
         }
     }
+    for table in sources {
+        let line = at(table.span());
+        let SourcesTable { name, sha256, target, tools, system, requires } = table.into_inner();
+        let key = RecipeKey { name: name.clone(), digest: sha256, target };
+        if lock.recipes.insert(key, Recipe { tools, system, requires }).is_some() {
+            return Err(SystemLockError::Twice { line, name });
+        }
+    }
     Ok(lock)
 }
 
@@ -194,22 +233,37 @@ fn platform(
     table: PlatformTable,
     at: &impl Fn(Range<usize>) -> usize,
 ) -> Result<LockedPlatform, SystemLockError> {
-    let PlatformTable { name: _, suite, packages, base, system, debug, lacking, interpreter, archives, all } =
-        table;
+    let PlatformTable {
+        name: _,
+        suite,
+        packages,
+        base,
+        system,
+        debug,
+        lacking,
+        interpreter,
+        archives,
+        all,
+        rooms,
+    } = table;
     count("packages", (&packages, all.len()), at)?;
     let layer = |roots: Vec<String>| LockedLayer { roots: roots.into_iter().collect(), packages: Vec::new() };
     let (mut base, mut system, mut debug) = (layer(base), system.map(layer), debug.map(layer));
-    let mut names = std::collections::BTreeSet::new();
+    let rooms = rooms.into_iter().map(|RoomTable { roots, packages }| (roots, packages)).collect();
+    let mut builder = LockedBuilder { rooms, packages: Vec::new() };
+    let mut names = BTreeSet::new();
     for table in all {
         let line = at(table.span());
         let (layer, pick) = package(table.into_inner());
-        if !names.insert(pick.name.clone()) {
+        // What is built with may also be in the image.
+        if !names.insert((layer == Layer::Builder, pick.name.clone())) {
             return Err(SystemLockError::Twice { line, name: pick.name });
         }
         match layer {
             Layer::Base => base.packages.push(pick),
             Layer::System => system.get_or_insert_default().packages.push(pick),
             Layer::Debug => debug.get_or_insert_default().packages.push(pick),
+            Layer::Builder => builder.packages.push(pick),
         }
     }
     let archives = archives.into_iter().map(|ArchiveTable { suite, date, in_release }| LockedArchive {
@@ -218,7 +272,7 @@ fn platform(
         in_release,
     });
     let (archives, lacking) = (archives.collect(), lacking.into_iter().collect());
-    Ok(LockedPlatform { suite, interpreter, archives, base, system, debug, lacking })
+    Ok(LockedPlatform { suite, interpreter, archives, base, system, debug, lacking, builder })
 }
 
 fn package(table: PackageTable) -> (Layer, Pick) {
@@ -248,6 +302,10 @@ fn count(
 fn hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
     let text = String::deserialize(deserializer)?;
     format!("sha256:{text}").parse().map_err(|error: DigestError| de::Error::custom(error))
+}
+
+fn some_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Digest>, D::Error> {
+    hex(deserializer).map(Some)
 }
 
 fn package_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::interpreter::InterpreterPin;
+use crate::workshop::recipe::Tools;
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
@@ -39,6 +40,7 @@ fn lock() -> SystemLock {
         system: Some(layer("libgomp1", pick("libgomp1", "\"numpy\" needs libgomp.so.1"))),
         debug: None,
         lacking: BTreeSet::new(),
+        builder: LockedBuilder::default(),
     };
     let wheel = LockedWheel {
         name: "hatchling-1.27.0-py3-none-any.whl".to_owned(),
@@ -51,7 +53,52 @@ fn lock() -> SystemLock {
         uv: Some("0.13.9".to_owned()),
         platforms: BTreeMap::from([(Platform::Amd64, platform)]),
         builds: BTreeMap::from([(key, vec![wheel])]),
+        recipes: BTreeMap::new(),
     }
+}
+
+/// The same of a project that something is built for.
+fn lock_of_a_builder() -> SystemLock {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<String>>();
+    let mut lock = lock();
+    lock.platforms.get_mut(&Platform::Amd64).unwrap().builder = LockedBuilder {
+        rooms: BTreeMap::from([(texts(&["gcc", "libpq-dev"]), texts(&["gcc", "libpq-dev"]))]),
+        packages: vec![pick("gcc", "compiling"), pick("libpq-dev", "the program `pg_config`")],
+    };
+    let name = "psycopg2-2.9.13.tar.gz".to_owned();
+    let key = RecipeKey { name, digest: Some(digest("psycopg2")), target: "Python 3.13".to_owned() };
+    let system = BTreeMap::from([("libpq-dev".to_owned(), texts(&["the program `pg_config`"]))]);
+    lock.recipes.insert(key, Recipe { tools: Tools::Compilers, system, requires: BTreeMap::new() });
+    lock
+}
+
+#[test]
+fn what_things_are_built_with_stands_beside_what_the_image_has() {
+    let (before, lock) = (lock().text(), lock_of_a_builder());
+    assert_eq!(SystemLock::parse(&lock.text()).unwrap(), lock);
+    let text = lock.text();
+    let more: Vec<&str> = text.lines().filter(|line| !before.lines().any(|there| there == *line)).collect();
+    insta::assert_snapshot!(more.join("\n"), @r#"
+        packages = 4
+        [[platform.room]]
+        roots = ["gcc", "libpq-dev"]
+        packages = ["gcc", "libpq-dev"]
+        name = "gcc"
+        layer = "builder"
+        why = ["compiling"]
+        path = "pool/main/x/gcc_2.41-12+deb13u1_amd64.deb"
+        sha256 = "94f0fa7f897ccce65856dc5a98bae4bf6957a346766613d79414c976d093aa4a"
+        name = "libpq-dev"
+        layer = "builder"
+        why = ["the program `pg_config`"]
+        path = "pool/main/x/libpq-dev_2.41-12+deb13u1_amd64.deb"
+        sha256 = "8c5b72ec94db75554687f2f1f30db70413f9fc175d4e6280fae07f3ffd943e0e"
+        [[sources]]
+        name = "psycopg2-2.9.13.tar.gz"
+        sha256 = "6de3d5a0f9c53855035a06fc2594ed876ecc5dec17e7b5e8f9aabf1cc19c0623"
+        system = { "libpq-dev" = ["the program `pg_config`"] }
+        tools = "compilers"
+    "#);
 }
 
 #[test]
@@ -167,7 +214,7 @@ fn a_lock_that_cannot_be_believed_is_refused_with_its_line() {
            |
         27 | layer = "basement"
            |         ^^^^^^^^^^
-        unknown variant `basement`, expected one of `base`, `system`, `debug`
+        unknown variant `basement`, expected one of `base`, `system`, `debug`, `builder`
     "#);
     insta::assert_snapshot!(replaced("size = 12", "sizes = 12"), @r"
         it is not a lock that minke has written
@@ -182,14 +229,15 @@ fn a_lock_that_cannot_be_believed_is_refused_with_its_line() {
 
 #[test]
 fn a_lock_that_was_cut_off_anywhere_is_refused() {
-    let text = lock().text();
+    let text = lock_of_a_builder().text();
     let lines: Vec<&str> = text.lines().collect();
     let cut = |count: &usize| SystemLock::parse(&lines[..*count].join("\n")).is_ok();
     // Without any platform it is an empty lock, which is none that minke writes, and is made anew.
     let first = lines.iter().position(|line| *line == "[[platform]]").unwrap();
-    let last = lines.iter().position(|line| *line == "[[build]]").unwrap();
+    let begins = |table: &str| lines.iter().position(|line| *line == table).unwrap();
+    let (build, sources) = (begins("[[build]]"), begins("[[sources]]"));
     let believed: Vec<usize> = (first + 1..lines.len()).filter(cut).collect();
-    assert_eq!(believed, [last - 1, last], "all platforms are there, and no build");
+    assert_eq!(believed, [build - 1, build, sources - 1, sources], "all platforms are there");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    BuildKey, LockedArchive, LockedLayer, LockedPlatform, LockedWheel, SystemLock, VERSION, WheelPlace,
+    BuildKey, LockedArchive, LockedBuilder, LockedLayer, LockedPlatform, LockedWheel, Recipe, RecipeKey,
+    SystemLock, VERSION, WheelPlace,
 };
 use crate::debian::Pick;
 use crate::interpreter::InterpreterPin;
@@ -15,7 +16,7 @@ const HEADER: &str = "\
 ";
 
 pub(super) fn text(lock: &SystemLock) -> String {
-    let SystemLock { uv, platforms, builds } = lock;
+    let SystemLock { uv, platforms, builds, recipes } = lock;
     let mut text = format!("{HEADER}version = {VERSION}\n");
     if let Some(uv) = uv {
         line(&mut text, "uv", &quoted(uv));
@@ -26,11 +27,14 @@ pub(super) fn text(lock: &SystemLock) -> String {
     for (key, wheels) in builds {
         write_build(&mut text, key, wheels);
     }
+    for (key, recipe) in recipes {
+        write_recipe(&mut text, key, recipe);
+    }
     text
 }
 
 fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform) {
-    let LockedPlatform { suite, interpreter, archives, base, system, debug, lacking } = locked;
+    let LockedPlatform { suite, interpreter, archives, base, system, debug, lacking, builder } = locked;
     text.push_str("\n[[platform]]\n");
     line(text, "name", &quoted(&platform.to_string()));
     line(text, "suite", &quoted(suite));
@@ -58,10 +62,17 @@ fn write_platform(text: &mut String, platform: Platform, locked: &LockedPlatform
         line(text, "date", &quoted(date));
         line(text, "in-release", &quoted(&in_release.to_string()));
     }
+    let LockedBuilder { rooms, packages } = builder;
+    for (roots, names) in rooms {
+        text.push_str("\n[[platform.room]]\n");
+        line(text, "roots", &list(roots));
+        line(text, "packages", &list(names));
+    }
     for (name, layer) in [("base", Some(base)), ("system", system.as_ref()), ("debug", debug.as_ref())] {
         let packages = layer.into_iter().flat_map(|layer: &LockedLayer| &layer.packages);
         packages.for_each(|pick| write_package(text, name, pick));
     }
+    packages.iter().for_each(|pick| write_package(text, "builder", pick));
 }
 
 fn write_package(text: &mut String, layer: &str, pick: &Pick) {
@@ -95,6 +106,25 @@ fn write_build(text: &mut String, key: &BuildKey, wheels: &[LockedWheel]) {
         }
         line(text, "sha256", &quoted(&digest.hex()));
     }
+}
+
+fn write_recipe(text: &mut String, key: &RecipeKey, recipe: &Recipe) {
+    let (RecipeKey { name, digest, target }, Recipe { tools, system, requires }) = (key, recipe);
+    text.push_str("\n[[sources]]\n");
+    line(text, "name", &quoted(name));
+    if let Some(digest) = digest {
+        line(text, "sha256", &quoted(&digest.hex()));
+    }
+    line(text, "for", &quoted(target));
+    for (key, reasons) in [("system", system), ("requires", requires)] {
+        if !reasons.is_empty() {
+            let entries: Vec<String> =
+                reasons.iter().map(|(what, why)| format!("{} = {}", quoted(what), list(why))).collect();
+            line(text, key, &format!("{{ {} }}", entries.join(", ")));
+        }
+    }
+    // The last, and always there: without it the table was cut off.
+    line(text, "tools", &quoted(tools.word()));
 }
 
 fn line(text: &mut String, key: &str, value: &str) {

@@ -98,10 +98,10 @@ pub(super) fn uv(error: &UvError) -> Advice {
         Exit::Network.help(PASSWORD)
     } else if says("Failed to fetch") || says("error sending request") {
         Exit::Network.help(AGAIN)
-    } else if says("building from source is disabled") {
+    } else if says("Failed to build") {
         Exit::SourceBuild.help(
-            "minke doesn't build wheels of others: make it with `pip wheel --no-deps NAME` on a system like the \
-             image's, and name its directory with `--find-links`",
+            "what it needs is known only when it is built, which minke does for versions of an index: lock it with \
+             `uv lock`, or name one of those",
         )
     } else if says("needs to be updated") {
         Exit::Project.help("bring it up to date with `uv lock`")

@@ -1,6 +1,5 @@
 //! What to do about the foreman's errors.
 
-use minke_build::backend::BackendError;
 use minke_build::bytecode::BytecodeError;
 use minke_build::debian::DebianError;
 use minke_build::deliver::DeliverError;
@@ -19,10 +18,12 @@ use minke_build::system::SystemError;
 use minke_build::system_lock::SystemLockError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
+use minke_build::workshop::{BackendError, RoomError, SourcesError as ArchiveError};
 use minke_build::{BuildError, FetchError, ImageBaseError, LayerError, SupplyError};
 
 use super::causes::{self, AGAIN, HALF_UPDATED};
 use super::{Advice, Exit, store};
+use minke_cas::StoreError;
 
 /// Advises on a build or a run.
 pub(super) fn build(error: &BuildError) -> Advice {
@@ -64,7 +65,7 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Uv(error) => uv(error),
         BuildError::Lock(error) => lock(error),
         BuildError::Wheels(error) => wheels(error),
-        BuildError::Backend(error) => backend(error),
+        BuildError::Backend(error) | BuildError::Strangers(error) => backend(error),
         BuildError::Settle(error) => settle(error),
         BuildError::Native(NativeError::Store(error)) => store(error),
         BuildError::Unmet(_) => Exit::Project.help(
@@ -340,12 +341,19 @@ fn lock(error: &LockStepError) -> Advice {
             Exit::Project.help("run `minke lock` once, and commit what it writes with the project")
         }
         LockStepError::Uv(error) => uv(error),
+        LockStepError::Unbuilt { .. } => {
+            Exit::Project.help("`minke lock` builds it and writes down what it needs")
+        }
+        LockStepError::Metadata { source, .. } => backend(source),
+        LockStepError::Scratch(_) => Exit::Project.help("see that the disk isn't full"),
         LockStepError::Export(error) | LockStepError::Resolve { source: error, .. } => causes::uv(error),
         LockStepError::Lock { .. } => {
             Exit::Project.help("make it anew: remove it, and build without `--locked`")
         }
         LockStepError::Remember(error) => store(error),
-        LockStepError::Select(_) | LockStepError::Name(_) => Exit::Project.silent(),
+        LockStepError::Select(_) | LockStepError::Name(_) | LockStepError::NoBinary(_) => {
+            Exit::Project.silent()
+        }
         LockStepError::Pylock(error) => pylock(error),
         LockStepError::Read(error) | LockStepError::Keep(error) => project(error),
     }
@@ -364,17 +372,13 @@ fn pylock(error: &PylockError) -> Advice {
 
 fn wheels(error: &WheelsError) -> Advice {
     match error {
-        WheelsError::SourceOnly { name, .. } => Exit::SourceBuild.help(format!(
-            "build its wheel with `pip wheel --no-deps {name}` on a system like the image's, and name the wheel's \
-             directory with `--find-links`"
-        )),
-        WheelsError::Fetch { source, .. } => {
-            causes::fetch(source, "the index has it no more: lock again")
-        }
+        WheelsError::Fetch { source, .. } => causes::fetch(source, "the index has it no more: lock again"),
         WheelsError::Read { .. } => Exit::Project.silent(),
         WheelsError::Changed { .. } => Exit::Project.help("if you trust the new file, lock again"),
         WheelsError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
-        WheelsError::Install(_) => Exit::Project.help("minke refuses wheels that installers may not trust; choose another version"),
+        WheelsError::Install(_) => {
+            Exit::Project.help("minke refuses wheels that installers may not trust; choose another version")
+        }
         WheelsError::Distribution(_) => Exit::Project.silent(),
         WheelsError::Store(error) => store(error),
     }
@@ -392,14 +396,50 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Together { source, .. } => settle(source),
         BackendError::Scripts { .. } => Exit::SourceBuild.silent(),
         BackendError::Write { .. } => Exit::Project.help("see that the disk isn't full"),
+        BackendError::Build { directory, .. } if directory.extension().is_some() => {
+            let name = directory.to_string_lossy();
+            let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name);
+            Exit::SourceBuild.help(format!(
+                "say what it needs, as in `[tool.minke.build.{name}] system = [\"libfoo-dev\"]`, or `requires`, `env`"
+            ))
+        }
         BackendError::Build { .. } => Exit::SourceBuild.silent(),
         BackendError::Name { .. } => Exit::SourceBuild.silent(),
         BackendError::Foreign { .. } => Exit::SourceBuild.help(
             "build its wheel on a machine like the image's, and name the wheel's directory with `--find-links`",
         ),
+        BackendError::Fetch { source, .. } => causes::fetch(source, "the index has it no more: lock again"),
+        BackendError::Take { source: StoreError::Mismatch { .. }, .. } => {
+            Exit::Project.help("if you trust the new file, lock again")
+        }
+        BackendError::Take { .. } => Exit::Project.silent(),
+        BackendError::Unpack { source: ArchiveError::Store(error), .. } => store(error),
+        BackendError::Unpack { .. } => Exit::SourceBuild.help(format!(
+            "minke refuses archives that are not as packers make them; {BY_HAND}"
+        )),
+        BackendError::Vcs { .. } => Exit::SourceBuild.help(BY_HAND),
+        BackendError::Cycle { .. } => Exit::SourceBuild.help(BY_HAND),
+        BackendError::Unsealed { .. } => Exit::SourceBuild
+            .help(format!(
+                "change that setting, or run minke where it isn't refused; to let it run with your rights, set \
+                 `build.isolation = \"none\"`; or {BY_HAND}"
+            )),
+        BackendError::Room { source, .. } => match source.as_ref() {
+            RoomError::NoDistribution => Exit::SourceBuild.help(format!("choose a suite with `base`, or {BY_HAND}")),
+            RoomError::Supply(error) => supply(error),
+            RoomError::System(error) => system(error),
+            RoomError::Settle(error) => settle(error),
+            RoomError::Setup(_) => Exit::SourceBuild.silent(),
+            RoomError::Store(error) => store(error),
+        },
+        BackendError::Wheel { source, .. } => wheels(source),
         BackendError::Store(error) => store(error),
     }
 }
+
+/// What always works for what minke doesn't build.
+const BY_HAND: &str = "make its wheel with `pip wheel --no-deps NAME` on a system like the image's, and name the \
+                       wheel's directory with `--find-links`";
 
 fn settle(error: &SettleError) -> Advice {
     match error {

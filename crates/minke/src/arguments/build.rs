@@ -113,6 +113,9 @@ pub(crate) struct PythonArguments {
     /// A directory of wheels to prefer over the index (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) find_links: Vec<PathBuf>,
+    /// A distribution to build from its sources though it has a wheel, or `:all:` (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) no_binary: Vec<String>,
     /// Fail where two wheels own one file with different contents, and where a plugin lacks a library
     #[arg(long)]
     pub(crate) strict: bool,

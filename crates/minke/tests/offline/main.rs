@@ -27,6 +27,7 @@ mod reproducible;
 mod resolving;
 mod running;
 mod sharing;
+mod sources;
 mod standalone;
 mod surroundings;
 mod tools;

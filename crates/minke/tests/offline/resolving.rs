@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use insta::assert_snapshot;
-use minke_testkit::{Fault, Sdist, Wheel, program};
+use minke_testkit::{Fault, Wheel, program};
 
 use crate::image::Layout;
 use crate::town::{Ran, Town};
@@ -181,23 +181,5 @@ fn dependencies_of_a_pyproject_are_resolved_with_extras_and_groups() {
       because: cannot resolve `pyproject.toml` for Python 3.11.2 on x86_64 with glibc 2.36
       because: `uv pip compile` failed (exit status: 2):
       help: correct the requirements; if they are right, see that UV_DEFAULT_INDEX or pip's `index-url` names the index that has them
-    ");
-}
-
-#[test]
-fn a_distribution_that_has_only_sources_is_named() {
-    let Some(uv) = program("uv") else { return };
-    let Some(town) = Town::with(&[]) else { return };
-    let index = minke_testkit::Index::new().sdist(&Sdist::new("toy-raw", "1.0")).serve();
-    town.write("shop/main.py", "");
-    town.write("shop/requirements.txt", "toy-raw\n");
-    let mut command = command(&town, &uv, &[]);
-    let ran = town.finish(command.env("UV_DEFAULT_INDEX", index.url_of("/simple/")).spawn().unwrap());
-    assert_snapshot!(without_uvs_words(&ran), @r"
-    status: 3
-    stderr: error: cannot lock what the project needs
-      because: cannot resolve `requirements.txt` for Python 3.11.2 on x86_64 with glibc 2.36
-      because: `uv pip compile` failed (exit status: 1):
-      help: minke doesn't build wheels of others: make it with `pip wheel --no-deps NAME` on a system like the image's, and name its directory with `--find-links`
     ");
 }

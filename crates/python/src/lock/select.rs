@@ -17,6 +17,20 @@ pub struct Selection {
     pub extras: BTreeSet<ExtraName>,
     /// The dependency groups.
     pub groups: Groups,
+    /// What is taken as sources, though it has a wheel that fits.
+    pub from_sources: FromSources,
+}
+
+/// Which distributions are taken as sources, though they have a wheel that fits.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum FromSources {
+    /// None.
+    #[default]
+    Nothing,
+    /// These.
+    Only(BTreeSet<PackageName>),
+    /// All that have sources.
+    All,
 }
 
 /// Which dependency groups are asked for.
@@ -156,6 +170,12 @@ pub enum SelectError {
         /// The wheels that don't fit.
         offered: Vec<WheelFileName>,
     },
+    /// Sources were asked for, and there are only wheels.
+    #[error("`{name}` is to be built from its sources, and the lock has none of it")]
+    NoSources {
+        /// Of what.
+        name: PackageName,
+    },
     /// A file has no sha256.
     #[error("`{file}` has no sha256 in the lock, only: {}", listed(algorithms))]
     Unhashed {
@@ -201,7 +221,7 @@ impl Lock {
                 return Err(SelectError::Ambiguous { name: package.name.clone(), target: *target });
             }
             check_python(Some(&package.name), package.requires_python.as_ref(), target)?;
-            package.distribution(target, &tags)
+            package.distribution(target, &tags, &selection.from_sources)
         };
         self.packages.iter().filter(applies).map(distribution).collect()
     }
@@ -240,10 +260,25 @@ fn check_python(
 }
 
 impl LockedPackage {
-    fn distribution(&self, target: &Target, tags: &Tags) -> Result<Distribution, SelectError> {
+    fn distribution(
+        &self,
+        target: &Target,
+        tags: &Tags,
+        from_sources: &FromSources,
+    ) -> Result<Distribution, SelectError> {
         let mut direct_url = None;
         let origin = match &self.kind {
-            Kind::Index { wheels, sdist } => self.index_origin(wheels, sdist.as_ref(), target, tags)?,
+            Kind::Index { wheels, sdist } => {
+                let wheels = match (from_sources, sdist) {
+                    (FromSources::Only(names), None) if names.contains(&self.name) => {
+                        return Err(SelectError::NoSources { name: self.name.clone() });
+                    }
+                    (FromSources::Only(names), Some(_)) if names.contains(&self.name) => &[],
+                    (FromSources::All, Some(_)) => &[],
+                    _ => wheels.as_slice(),
+                };
+                self.index_origin(wheels, sdist.as_ref(), target, tags)?
+            }
             Kind::Archive { file, subdirectory } => {
                 direct_url = file
                     .url

@@ -92,7 +92,7 @@ fn extras_and_groups_are_chosen_by_the_selection() {
     );
     let chosen = |extras: &[&str], groups| {
         let extras = extras.iter().map(|name| name.parse().unwrap()).collect();
-        select(&text, &Selection { extras, groups })
+        select(&text, &Selection { extras, groups, ..Selection::default() })
     };
     let only = |names: &[&str]| Groups::Only(names.iter().map(|name| name.parse().unwrap()).collect());
     assert_eq!(names(&chosen(&[], Groups::Default).unwrap()), ["a"]);

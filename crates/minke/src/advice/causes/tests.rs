@@ -19,7 +19,7 @@ fn uv_said(stderr: &str) -> String {
 fn uvs_words_decide_whose_fault_it_is() {
     insta::assert_snapshot!(uv_said("error: Failed to fetch: `http://host.test/simple/x/`"), @"5 try again; behind a proxy, set HTTPS_PROXY, and SSL_CERT_FILE for its certificate");
     insta::assert_snapshot!(uv_said("hint: An index URL could not be queried … (401 Unauthorized)"), @"5 put the name and password for that host into ~/.netrc, or into the address: `https://NAME:PASSWORD@…`");
-    insta::assert_snapshot!(uv_said("hint: Wheels are required for `x` because building from source is disabled"), @"3 minke doesn't build wheels of others: make it with `pip wheel --no-deps NAME` on a system like the image's, and name its directory with `--find-links`");
+    insta::assert_snapshot!(uv_said("error: Failed to build `x @ file:///x`"), @"3 what it needs is known only when it is built, which minke does for versions of an index: lock it with `uv lock`, or name one of those");
     insta::assert_snapshot!(uv_said("error: The lockfile at `uv.lock` needs to be updated"), @"1 bring it up to date with `uv lock`");
     insta::assert_snapshot!(uv_said("error: No solution found"), @"1 correct the requirements; if they are right, see that UV_DEFAULT_INDEX or pip's `index-url` names the index that has them");
 }

@@ -160,15 +160,16 @@ fn a_distribution_that_has_only_sources() {
         ),
     );
     assert_snapshot!(town.refuses(&[]), @r"
-    status: 3
-    stderr: error: cannot install what the project needs
-      because: `toy` has no wheel for Python 3.11.2 on x86_64 with glibc 2.36, only the source distribution toy-1.0.tar.gz
-      help: build its wheel with `pip wheel --no-deps toy` on a system like the image's, and name the wheel's directory with `--find-links`
+    status: 5
+    stderr: error: cannot build what has no wheel
+      because: cannot fetch the sources `toy-1.0.tar.gz`
+      because: there is nothing at http://index.test/files/toy-1.0.tar.gz
+      help: the index has it no more: lock again
     ");
     // Until somebody builds its wheel.
     town.write("wheelhouse/toy-1.0-py3-none-any.whl", toy().build());
     town.builds(&["shop", "--find-links", "wheelhouse"]);
-    assert_eq!(town.index.counts().len(), 0);
+    assert_eq!(town.index.requests("/files/toy-1.0.tar.gz"), 1);
     assert_snapshot!(town.minke(&["build", "shop", "--find-links", "no-such-place"]).seen(), @r"
     status: 1
     stderr: error: cannot install what the project needs

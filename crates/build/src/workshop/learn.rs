@@ -1,0 +1,114 @@
+//! Finds out from a build that failed what it takes: asks the archive's lists of files who has what was missing.
+
+use std::collections::BTreeSet;
+
+use super::detect::{self, Question};
+use super::make::Order;
+use super::recipe::{Recipe, Tools};
+use super::root::{RoomError, tool_roots};
+use super::{Workshop, Yard};
+use crate::contents::Missing;
+use crate::debian::Roots;
+
+/// How often a build is begun again. Each round brings something new; a compiler stops at the first header.
+pub(super) const MOST_ROUNDS: usize = 25;
+
+/// Modules whose distribution has another name, or is another one by now.
+const DISTRIBUTIONS: [(&str, &str); 5] = [
+    ("pkg_resources", "setuptools<81"),
+    ("distutils", "setuptools"),
+    ("skbuild", "scikit-build"),
+    ("Crypto", "pycryptodome"),
+    ("yaml", "pyyaml"),
+];
+
+impl Workshop<'_> {
+    /// Adds to a recipe what a log says was missing; returns what that is, in words, nothing if it is nothing new.
+    pub(super) fn learn(
+        &self,
+        order: &Order<'_>,
+        recipe: &mut Recipe,
+        log: &str,
+    ) -> Result<Vec<String>, RoomError> {
+        let questions = detect::questions(log);
+        let mut learnt = Vec::new();
+        for question in &questions {
+            match question {
+                Question::Module(module) => learnt.extend(require(order, recipe, module)),
+                Question::TooOld(_) => {}
+                Question::System(any) => {
+                    let Some(yard) = &self.yard else { continue };
+                    if recipe.tools == Tools::Compilers {
+                        learnt.extend(self.supply_one(yard, recipe, any)?);
+                    }
+                }
+            }
+        }
+        let is_systems = |question: &Question| matches!(question, Question::System(_));
+        if learnt.is_empty()
+            && recipe.tools == Tools::Python
+            && self.yard.is_some()
+            && (questions.iter().any(is_systems) || wants_compilers(log))
+        {
+            recipe.tools = Tools::Compilers;
+            learnt.push("compilers".to_owned());
+        }
+        Ok(learnt)
+    }
+
+    fn supply_one(
+        &self,
+        yard: &Yard<'_>,
+        recipe: &mut Recipe,
+        any: &[Missing],
+    ) -> Result<Option<String>, RoomError> {
+        let mut present: Roots = tool_roots(yard.base);
+        present.extend(yard.base.clone());
+        for name in recipe.system.keys().filter_map(|name| name.parse().ok()) {
+            present.entry(name).or_default();
+        }
+        for missing in any {
+            let found = self.supply.suppliers(yard.platform, missing, &present)?;
+            // What is there already is missed for another reason.
+            let Some(best) = found.first().filter(|best| best.packages > 0) else { continue };
+            let (package, what) = (best.package.to_string(), missing.what());
+            let words = format!("{package} ({what})");
+            recipe.system.entry(package).or_default().insert(what);
+            return Ok(Some(words));
+        }
+        Ok(None)
+    }
+}
+
+/// Adds the distribution that has a module; none if it is asked for already.
+fn require(order: &Order<'_>, recipe: &mut Recipe, module: &str) -> Option<String> {
+    let known = DISTRIBUTIONS.iter().find(|(name, _)| *name == module).map(|(_, line)| (*line).to_owned());
+    let line = known.unwrap_or_else(|| module.replace('_', "-"));
+    let is_name =
+        line.split('<').next().is_some_and(|name| name.parse::<minke_python::PackageName>().is_ok());
+    let asked = |asked: &String| asked.to_lowercase() == line.to_lowercase();
+    if !is_name || recipe.requires.contains_key(&line) || order.system.requires.iter().any(asked) {
+        return None;
+    }
+    let what = format!("the module `{module}`");
+    let words = format!("{line} ({what})");
+    recipe.requires.insert(line, BTreeSet::from([what]));
+    Some(words)
+}
+
+/// Tells whether a log is of one who looked for a compiler.
+fn wants_compilers(log: &str) -> bool {
+    let words = [
+        "gcc",
+        "g++",
+        "c compiler",
+        "c++ compiler",
+        "cc1",
+        "make: ",
+        "configure: error",
+        "cmake",
+        "meson.build",
+    ];
+    let lower = log.to_lowercase();
+    words.iter().any(|word| lower.contains(word))
+}

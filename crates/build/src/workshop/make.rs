@@ -1,0 +1,301 @@
+//! Builds a wheel in a sealed room, or finds the one that was built before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use minke_cas::{Digest, Epoch, Tree};
+use minke_exec::{Backend, BuildError, Seal, WheelBuild};
+use minke_python::Pyproject;
+use serde::{Deserialize, Serialize};
+
+use super::error::Tried;
+use super::learn::MOST_ROUNDS;
+use super::recipe::{Recipe, RecipeKey, Tools};
+use super::strangers::Resolving;
+use super::{BackendError, Workshop, flags, guess};
+use crate::settings::{BuildIsolation, BuildWishes};
+use crate::system_lock::LockedWheel;
+use crate::uv::Resolver;
+
+/// Something to build, and how it says that it is built.
+pub(super) struct Order<'order> {
+    /// What messages call it.
+    pub(super) directory: PathBuf,
+    /// By what its recipe is known.
+    pub(super) key: RecipeKey,
+    /// Its files.
+    pub(super) sources: Tree,
+    /// How it is built.
+    pub(super) system: System,
+    /// Whose it is.
+    pub(super) trust: Trust,
+    /// What the settings say of how it is built.
+    pub(super) wishes: Option<&'order BuildWishes>,
+    /// What is being built because of what: the names from the first to the one that needs this.
+    pub(super) above: &'order [String],
+}
+
+/// Whose code a build runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trust {
+    /// The user's own, which may run with the user's rights where there is no room.
+    Own,
+    /// A stranger's.
+    Stranger,
+}
+
+/// How something says that it is built.
+pub(super) struct System {
+    pub(super) requires: Vec<String>,
+    pub(super) backend: Backend,
+}
+
+/// Everything that a built wheel depends on.
+#[derive(Serialize)]
+struct Key<'key> {
+    sources: Digest,
+    room: Digest,
+    requires: &'key [String],
+    /// What those are pinned to; nothing where they cannot be.
+    pinned: Option<Vec<Digest>>,
+    backend: &'key Backend,
+    config_settings: &'key BTreeMap<String, String>,
+    environment: &'key BTreeMap<String, String>,
+    epoch: Epoch,
+}
+
+/// What a build is run with.
+struct Means<'run> {
+    root: &'run Tree,
+    requires: &'run [String],
+    environment: &'run BTreeMap<String, String>,
+}
+
+/// A wheel as it is remembered.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct BuiltWheel {
+    pub(super) name: String,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    /// What was installed for it: each time the lines that asked.
+    asked: Vec<Vec<String>>,
+}
+
+/// The computation of a [`BuiltWheel`].
+const KIND: &str = "own-wheel-3";
+
+/// What building a source distribution was found to take, on any project.
+const RECIPE: &str = "recipe-1";
+
+impl System {
+    /// Reads how something is built from its `pyproject.toml`, which may be empty.
+    pub(super) fn read(directory: &std::path::Path, text: &str) -> Result<Self, BackendError> {
+        let wrong = |source| BackendError::Pyproject { directory: directory.to_owned(), source };
+        let declared = Pyproject::parse(text).map_err(wrong)?.build_system;
+        Ok(match declared {
+            Some(system) => Self {
+                requires: as_written(text),
+                backend: system
+                    .build_backend
+                    .map_or_else(Backend::legacy, |name| Backend { name, path: system.backend_path }),
+            },
+            // PEP 517, "source trees".
+            None => Self { requires: vec!["setuptools >= 40.8.0".to_owned()], backend: Backend::legacy() },
+        })
+    }
+}
+
+/// Returns `requires` of a `pyproject.toml` that was checked before, in the user's words, as uv wants them.
+fn as_written(text: &str) -> Vec<String> {
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    let requires =
+        table.get("build-system").and_then(|system| system.get("requires")).and_then(toml::Value::as_array);
+    requires.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
+}
+
+fn digests(wheels: Vec<LockedWheel>) -> Vec<Digest> {
+    wheels.into_iter().map(|wheel| wheel.digest).collect()
+}
+
+impl Workshop<'_> {
+    /// Returns the wheel of an order, which is built if none was before.
+    ///
+    /// A build that fails is begun again with what it has missed, for as long as its log says of something new.
+    pub(super) fn make(
+        &self,
+        order: &Order<'_>,
+        resolver: &Resolving<'_>,
+    ) -> Result<BuiltWheel, BackendError> {
+        let known = self.supply.recipe(&order.key).or_else(|| self.remembered(order));
+        let mut recipe = known.unwrap_or_else(|| guess::from_files(&order.sources));
+        self.add_wishes(order, &mut recipe);
+        let mut tried = Vec::new();
+        let built = loop {
+            let (directory, log, source) = match self.make_by(order, &recipe, resolver) {
+                Err(BackendError::Build {
+                    directory,
+                    source: BuildError::Backend { backend, code, log },
+                    ..
+                }) => {
+                    let again = log.clone();
+                    (directory, again, BuildError::Backend { backend, code, log })
+                }
+                built => break built?,
+            };
+            let room = |source| BackendError::Room { directory: directory.clone(), source: Box::new(source) };
+            let learnt = match tried.len() < MOST_ROUNDS {
+                true => self.learn(order, &mut recipe, &log).map_err(room)?,
+                false => Vec::new(),
+            };
+            if learnt.is_empty() {
+                return Err(BackendError::Build { directory, tried: Tried(tried), source });
+            }
+            self.reporter.note(format!(
+                "`{}` is built again with {}",
+                directory.display(),
+                learnt.join(", ")
+            ));
+            tried.extend(learnt);
+        };
+        self.remember(order, &recipe)?;
+        if order.trust == Trust::Stranger || recipe != Recipe::default() {
+            self.supply.keep_recipe(order.key.clone(), recipe).map_err(BackendError::Supply)?;
+        }
+        Ok(built)
+    }
+
+    /// Returns what building the same took elsewhere.
+    fn remembered(&self, order: &Order<'_>) -> Option<Recipe> {
+        order.key.digest.and_then(|_| self.store.recall(RECIPE, &order.key))
+    }
+
+    fn remember(&self, order: &Order<'_>, recipe: &Recipe) -> Result<(), BackendError> {
+        if order.key.digest.is_some() && self.remembered(order).as_ref() != Some(recipe) {
+            self.store.remember(RECIPE, &order.key, recipe)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the settings say.
+    fn add_wishes(&self, order: &Order<'_>, recipe: &mut Recipe) {
+        let Some(wishes) = order.wishes else { return };
+        let why = || BTreeSet::from(["tool.minke.build".to_owned()]);
+        for name in &wishes.system {
+            recipe.tools = Tools::Compilers;
+            recipe.system.entry(name.clone()).or_insert_with(why);
+        }
+        for line in &wishes.requires {
+            recipe.requires.entry(line.clone()).or_insert_with(why);
+        }
+    }
+
+    /// Returns the wheel of an order by a recipe, which is built if none was before.
+    fn make_by(
+        &self,
+        order: &Order<'_>,
+        recipe: &Recipe,
+        resolver: &Resolving<'_>,
+    ) -> Result<BuiltWheel, BackendError> {
+        let room =
+            |source| BackendError::Room { directory: order.directory.clone(), source: Box::new(source) };
+        let furnished = self.furnish(recipe).map_err(room)?;
+        let requires: Vec<String> =
+            order.system.requires.iter().chain(recipe.requires.keys()).cloned().collect();
+        let environment = flags::environment(recipe.tools, order.wishes);
+        let config_settings = order.wishes.map(|wishes| wishes.config_settings.clone()).unwrap_or_default();
+        let pinned = || self.supply.build(&self.build_key(&requires)).map(digests);
+        let key = |pinned| Key {
+            sources: order.sources.digest(),
+            room: furnished.identity,
+            requires: &requires,
+            pinned,
+            backend: &order.system.backend,
+            config_settings: &config_settings,
+            environment: &environment,
+            epoch: self.epoch_of(order.trust),
+        };
+        let built = match self.store.recall::<_, BuiltWheel>(KIND, &key(pinned())) {
+            Some(built) => built,
+            None => {
+                let resolver = resolver()?;
+                let root = self.lay(&resolver.root, &furnished.picks).map_err(room)?;
+                let environment = match recipe.tools {
+                    Tools::Compilers => flags::with_jobs(&environment, self.jobs),
+                    Tools::Python => environment.clone(),
+                };
+                let means = Means { root: &root, requires: &requires, environment: &environment };
+                let built = self.run(order, (means, config_settings.clone()), &resolver)?;
+                // Pinned by now, if they weren't: the next build finds this one.
+                self.store.remember(KIND, &key(pinned()), &built)?;
+                built
+            }
+        };
+        for lines in &built.asked {
+            self.supply.build(&self.build_key(lines));
+        }
+        Ok(built)
+    }
+
+    /// Asks the backend what it needs and has it build the wheel, once.
+    fn run(
+        &self,
+        order: &Order<'_>,
+        (means, config_settings): (Means<'_>, BTreeMap<String, String>),
+        resolver: &Resolver,
+    ) -> Result<BuiltWheel, BackendError> {
+        let Means { root, requires, environment } = means;
+        let failed = |source: BuildError| BackendError::Build {
+            directory: order.directory.clone(),
+            tried: Tried::default(),
+            source,
+        };
+        let (_, interpreter) = self.bench;
+        let seal = self.seal(order)?;
+        let requirements = self.requirements(order, requires, resolver)?;
+        let mut asked = vec![requires.to_vec()];
+        let mut build = WheelBuild {
+            base: root,
+            python: interpreter,
+            source: &order.sources,
+            requirements: &requirements,
+            backend: &order.system.backend,
+            config_settings,
+            environment,
+            epoch: self.epoch_of(order.trust),
+        };
+        let more = build.requires(self.store, seal).map_err(failed)?;
+        let all_requirements;
+        if !more.is_empty() {
+            let all: Vec<String> = requires.iter().cloned().chain(more).collect();
+            all_requirements = self.requirements(order, &all, resolver)?;
+            build.requirements = &all_requirements;
+            asked.push(all);
+        }
+        let built = build.wheel(self.store, seal).map_err(failed)?;
+        let bytes = self.store.read_file(&built.file)?;
+        Ok(BuiltWheel { name: built.name, digest: self.store.put(&bytes)?, size: built.file.size, asked })
+    }
+
+    fn seal(&self, order: &Order<'_>) -> Result<Seal, BackendError> {
+        let is_allowed = order.trust == Trust::Own || self.isolation == BuildIsolation::None;
+        match minke_exec::sealing_available() {
+            Ok(()) => Ok(Seal::Sealed),
+            Err(unavailable) if is_allowed => {
+                self.reporter.warn(format!(
+                    "`{}` is built without a sealed room, with the rights of this user: {unavailable}",
+                    order.directory.display()
+                ));
+                Ok(Seal::Unsealed)
+            }
+            Err(source) => Err(BackendError::Unsealed { directory: order.directory.clone(), source }),
+        }
+    }
+
+    /// Returns the time of the files in a wheel: strangers' wheels serve every project, whatever its time is.
+    fn epoch_of(&self, trust: Trust) -> Epoch {
+        match trust {
+            Trust::Own => self.epoch,
+            Trust::Stranger => Epoch::FIXED,
+        }
+    }
+}

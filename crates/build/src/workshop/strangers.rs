@@ -1,0 +1,115 @@
+//! Others' source distributions: built once, and their metadata told to who resolves.
+
+use std::path::PathBuf;
+
+use minke_cas::Meter;
+use minke_python::{Distribution, WheelFileName};
+
+use super::make::{BuiltWheel, Order, System, Trust};
+use super::recipe::RecipeKey;
+use super::{BackendError, Sources, Workshop};
+use crate::fetch::Fetcher;
+use crate::uv::Resolver;
+use crate::wheels::{self, Belongs, Wheel};
+
+/// Who gives a resolver when one is needed.
+pub(super) type Resolving<'r> = dyn Fn() -> Result<Resolver, BackendError> + 'r;
+
+impl Workshop<'_> {
+    /// Builds the wheels of source distributions, in their order.
+    ///
+    /// # Errors
+    /// [`BackendError`] names the source distribution.
+    pub fn build_sources(
+        &self,
+        sources: &[Sources],
+        resolver: impl Fn() -> Result<Resolver, BackendError>,
+        meter: &Meter,
+    ) -> Result<Vec<Wheel>, BackendError> {
+        meter.expect(sources.len() as u64);
+        let build = |sources: &Sources| {
+            let wheel = self.wheel_of(sources, &[], &resolver);
+            meter.advance(1);
+            wheel
+        };
+        sources.iter().map(build).collect()
+    }
+
+    /// Builds a source distribution into a wheel that the image can load; `above` is what it is built for.
+    pub(super) fn wheel_of(
+        &self,
+        sources: &Sources,
+        above: &[String],
+        resolver: &Resolving<'_>,
+    ) -> Result<Wheel, BackendError> {
+        let wheel = self.wheel(sources, above, resolver)?;
+        // What a build needs runs here, what the image has runs there.
+        let target = if above.is_empty() { self.target } else { self.bench.0 };
+        if target.tags().rank(&wheel.name).is_none() {
+            let (directory, name) = (PathBuf::from(&sources.file), wheel.name);
+            return Err(BackendError::Foreign { directory, name, target: *target });
+        }
+        Ok(wheel)
+    }
+
+    /// Returns what the metadata of a source distribution says once it is built.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub fn metadata(
+        &self,
+        distribution: &Distribution,
+        above: &[String],
+        resolver: &dyn Fn() -> Result<Resolver, BackendError>,
+    ) -> Result<String, BackendError> {
+        let directory = || PathBuf::from(distribution.name.to_string());
+        let unread = |source| BackendError::Wheel { directory: directory(), source: Box::new(source) };
+        let (target, interpreter) = self.bench;
+        let nowhere = (self.project.lock_root.as_path(), &[][..]);
+        let needs = wheels::sort(self.store, vec![distribution.clone()], target, nowhere).map_err(unread)?;
+        let mut wheels = needs.wheels;
+        for sources in &needs.sources {
+            wheels.push(self.wheel(sources, above, resolver)?);
+        }
+        let meter = Meter::default();
+        let fetcher = Fetcher { client: self.client, store: self.store, meter: &meter, jobs: self.jobs };
+        let venv = super::needs::venv(target, interpreter);
+        let installed = wheels::install_all(fetcher, &wheels, target, &venv).map_err(unread)?;
+        let path = |installed: &minke_python::Installed| installed.dist_info.join_str("METADATA").ok();
+        let file = installed.first().and_then(|installed| installed.tree.resolve_file(&path(installed)?));
+        let bytes = file.map(|file| self.store.read_file(file)).transpose()?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn wheel(
+        &self,
+        sources: &Sources,
+        above: &[String],
+        resolver: &Resolving<'_>,
+    ) -> Result<Wheel, BackendError> {
+        let (directory, name) = (PathBuf::from(&sources.file), sources.name.to_string());
+        let way: Vec<String> = above.iter().cloned().chain([name.clone()]).collect();
+        if above.contains(&name) {
+            return Err(BackendError::Cycle { directory, way });
+        }
+        let unpacked = self.unpacked(sources)?;
+        let order = Order {
+            key: RecipeKey {
+                name: sources.file.clone(),
+                digest: Some(unpacked.digest),
+                target: self.bench.0.to_string(),
+            },
+            sources: unpacked.tree,
+            system: System::read(&directory, &unpacked.pyproject)?,
+            trust: Trust::Stranger,
+            wishes: self.wishes.get(&sources.name),
+            above: &way,
+            directory,
+        };
+        let BuiltWheel { name, digest, size, .. } = self.make(&order, resolver)?;
+        let named = |source| BackendError::Name { directory: order.directory.clone(), source };
+        let name = name.parse::<WheelFileName>().map_err(named)?;
+        let provenance = sources.provenance.clone();
+        Ok(Wheel { name, digest, size, source: None, provenance, part: Belongs::Others })
+    }
+}

@@ -1,0 +1,230 @@
+//! What has only sources: a source distribution is built in a sealed room, once, and its wheel is what others' are.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use insta::assert_snapshot;
+use minke_testkit::{Index, Sdist, Wheel, program, skip};
+
+use crate::image::Layout;
+use crate::town::{Ran, Town};
+
+/// A backend that lies in the source distribution and needs nothing but Python.
+const BACKEND: &str = r#"
+import base64, hashlib, pathlib, zipfile
+
+NAME, VERSION, MORE = pathlib.Path("about").read_text().split("\n", 2)
+
+def get_requires_for_build_wheel(config_settings=None):
+    return pathlib.Path("needs").read_text().split() if pathlib.Path("needs").exists() else []
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    if pathlib.Path("imports").exists():
+        exec(pathlib.Path("imports").read_text())
+    info, records = f"{NAME}-{VERSION}.dist-info", []
+    name = f"{NAME}-{VERSION}-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(directory, name), "w") as wheel:
+        def add(path, text):
+            wheel.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+            records.append(f"{path},sha256={digest},{len(text.encode())}")
+        add(f"{NAME}.py", f"VERSION = '{VERSION}'\n")
+        add(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n{MORE}")
+        add(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        records.append(f"{info}/RECORD,,")
+        wheel.writestr(f"{info}/RECORD", "\n".join(records) + "\n")
+    return name
+"#;
+
+/// A source distribution of that backend's; `more` is what its metadata says besides name and version.
+fn sdist(name: &str, requires: &[&str], more: &str) -> Sdist {
+    let requires: Vec<String> = requires.iter().map(|line| format!("{line:?}")).collect();
+    let pyproject = format!(
+        "[build-system]\nrequires = [{}]\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n",
+        requires.join(", ")
+    );
+    Sdist::new(name, "1.0")
+        .file("pyproject.toml", pyproject)
+        .file("backend.py", BACKEND)
+        .file("about", format!("{}\n1.0\n{more}", name.replace('-', "_")))
+}
+
+/// The same, whose needs nobody knows before it is built.
+fn dynamic(name: &str, more: &str) -> Sdist {
+    let info = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+    sdist(name, &[], more).file("PKG-INFO", info)
+}
+
+struct Shop {
+    town: Town,
+    uv: PathBuf,
+    index: minke_testkit::Server,
+}
+
+fn shop(index: Index, requirements: &str) -> Option<Shop> {
+    let uv = program("uv")?;
+    let town = Town::with(&[])?;
+    town.write("shop/main.py", "");
+    town.write("shop/requirements.txt", requirements);
+    Some(Shop { town, uv, index: index.serve() })
+}
+
+impl Shop {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.town.command(&[&["build", "--quiet", "shop"], arguments].concat());
+        command
+            .env("PATH", self.uv.parent().expect("uv lies in a directory"))
+            .env("UV_CACHE_DIR", self.town.path("cache-of-uv"))
+            .env("UV_DEFAULT_INDEX", self.index.url_of("/simple/"))
+            .env("NO_PROXY", "*");
+        command
+    }
+
+    /// Builds; none where this machine refuses sealed rooms, outside of which no stranger's code runs.
+    fn build(&self, arguments: &[&str]) -> Option<Ran> {
+        let ran = self.town.finish(self.command(arguments).spawn().expect("minke starts"));
+        if ran.stderr.contains("without a sealed room") {
+            skip("sealed rooms");
+            return None;
+        }
+        Some(ran)
+    }
+
+    fn builds(&self, arguments: &[&str]) -> Option<Layout> {
+        let ran = self.build(&[&["-o", "oci:layout"], arguments].concat())?;
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        Some(Layout::read(&self.town.path("layout"), None))
+    }
+}
+
+/// The modules that lie in an image's environment.
+fn modules(layout: &Layout) -> String {
+    let all = layout.below("/app/.venv/lib/python3.11/site-packages");
+    let names =
+        all.lines().filter_map(|line| line.split_once(".py file")?.0.rsplit_once('/')).map(|(_, name)| name);
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_source_distribution_is_built_once_for_all_projects() {
+    let Some(shop) = shop(Index::new().sdist(&sdist("toy-raw", &[], "")), "toy-raw\n") else { return };
+    let Some(layout) = shop.builds(&[]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_raw");
+    let lock = std::fs::read_to_string(shop.town.path("shop/minke.lock")).unwrap();
+    let (_, recipe) = lock.split_once("[[sources]]").expect("a recipe was kept");
+    let words: Vec<&str> = recipe.lines().filter(|line| !line.starts_with("sha256")).collect();
+    assert_snapshot!(words.join("\n"), @r#"
+    name = "toy_raw-1.0.tar.gz"
+    for = "Python 3.11.2 on x86_64 with glibc 2.36"
+    tools = "python"
+    "#);
+    // Another project that wants it finds it built: its room would say so if it ran.
+    shop.town.write("shop/main.py", "print()\n");
+    std::fs::remove_file(shop.town.path("shop/minke.lock")).unwrap();
+    std::fs::remove_file(shop.town.path("shop/pylock.toml")).unwrap();
+    let built = shop.town.path("cache/v2/memo/own-wheel-3");
+    let count = || walk(&built);
+    let before = count();
+    shop.builds(&[]).unwrap();
+    assert_eq!(count(), before);
+    assert_eq!(shop.build(&["--locked"]).unwrap().status, 0);
+}
+
+/// How many files lie below a directory.
+fn walk(directory: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
+}
+
+#[test]
+fn what_a_source_distribution_needs_is_found_out_by_building_it() {
+    let index = Index::new()
+        .sdist(&dynamic("toy-raw", "Requires-Dist: toy-lib>=2\n"))
+        .wheel(&Wheel::new("toy-lib", "1.0").file("toy_lib.py", ""))
+        .wheel(&Wheel::new("toy-lib", "2.0").file("toy_lib.py", ""));
+    let Some(shop) = shop(index, "toy-raw\n") else { return };
+    let Some(layout) = shop.builds(&[]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_lib toy_raw");
+    // No trace of how uv was told.
+    let lock = std::fs::read_to_string(shop.town.path("shop/pylock.toml")).unwrap();
+    let raw: Vec<&str> = lock.lines().skip_while(|line| *line != "name = \"toy-raw\"").collect();
+    assert_eq!(raw.iter().filter(|line| line.starts_with("wheels")).count(), 0, "{lock}");
+}
+
+#[test]
+fn what_a_build_needs_is_built_first_where_it_has_no_wheel() {
+    let index = Index::new()
+        .sdist(&sdist("toy-raw", &["toy-tool"], "").file("imports", "import toy_tool"))
+        .sdist(&sdist("toy-tool", &[], "").file("needs", "toy-lib").file("imports", "import toy_lib"))
+        .wheel(&Wheel::new("toy-lib", "1.0").file("toy_lib.py", ""));
+    let Some(shop) = shop(index, "toy-raw\n") else { return };
+    let Some(layout) = shop.builds(&[]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_raw");
+}
+
+#[test]
+fn a_wheel_is_left_for_its_sources_where_that_is_asked_for() {
+    let index = Index::new()
+        .sdist(&sdist("toy", &[], ""))
+        .wheel(&Wheel::new("toy", "1.0").file("toy_of_the_wheel.py", ""));
+    let Some(shop) = shop(index, "toy\n") else { return };
+    assert_snapshot!(modules(&shop.builds(&[]).unwrap()), @"toy_of_the_wheel");
+    let Some(layout) = shop.builds(&["--no-binary", "toy"]) else { return };
+    assert_snapshot!(modules(&layout), @"toy");
+    assert_snapshot!(modules(&shop.builds(&["--no-binary", ":all:"]).unwrap()), @"toy");
+}
+
+#[test]
+fn what_needs_itself_to_be_built_is_told_with_the_way() {
+    let index =
+        Index::new().sdist(&sdist("toy-hen", &["toy-egg"], "")).sdist(&sdist("toy-egg", &["toy-hen"], ""));
+    let Some(shop) = shop(index, "toy-hen\n") else { return };
+    let Some(ran) = shop.build(&[]) else { return };
+    assert_snapshot!(ran.seen(), @r"
+        status: 3
+        stderr: error: cannot build what has no wheel
+          because: building `toy_hen-1.0.tar.gz` needs itself: toy-hen needs toy-egg needs toy-hen
+          help: make its wheel with `pip wheel --no-deps NAME` on a system like the image's, and name the wheel's directory with `--find-links`
+    ");
+}
+
+#[test]
+fn a_build_that_fails_is_told_with_what_it_said() {
+    let index = Index::new().sdist(&sdist("toy-raw", &[], "").file("imports", "raise SystemExit('no luck')"));
+    let Some(shop) = shop(index, "toy-raw\n") else { return };
+    let Some(ran) = shop.build(&[]) else { return };
+    assert_snapshot!(ran.seen(), @r#"
+        status: 3
+        stderr: error: cannot build what has no wheel
+          because: cannot build `toy_raw-1.0.tar.gz`
+          because: the build backend `backend` failed with exit code 1:
+                   no luck
+          help: say what it needs, as in `[tool.minke.build.toy_raw] system = ["libfoo-dev"]`, or `requires`, `env`
+    "#);
+}
+
+#[test]
+fn hostile_archives_are_refused() {
+    let outside = minke_testkit::TarEntry::symlink("toy_raw-1.0/passwd", "../../etc/passwd");
+    let sdist = sdist("toy-raw", &[], "").raw_tar_entry(outside);
+    // A lock of the user's, for uv would refuse it first.
+    let Some(shop) = shop(Index::new().sdist(&sdist), "") else { return };
+    let url = shop.index.url_of(&format!("/files/{}", sdist.file_name()));
+    let sha256 = minke_testkit::sha256_hex(&sdist.build());
+    shop.town.write(
+        "shop/pylock.toml",
+        format!(
+            "lock-version = \"1.0\"\ncreated-by = \"x\"\n[[packages]]\nname = \"toy-raw\"\nversion = \"1.0\"\n\
+             sdist = {{ name = \"{}\", url = \"{url}\", hashes = {{ sha256 = \"{sha256}\" }} }}\n",
+            sdist.file_name()
+        ),
+    );
+    let Some(ran) = shop.build(&[]) else { return };
+    assert_snapshot!(ran.seen(), @r"
+        status: 3
+        stderr: error: cannot build what has no wheel
+          because: cannot unpack the sources `toy_raw-1.0.tar.gz`
+          because: its link `/toy_raw-1.0/passwd` leads to `../../etc/passwd`, which is outside or no file of it
+          help: minke refuses archives that are not as packers make them; make its wheel with `pip wheel --no-deps NAME` on a system like the image's, and name the wheel's directory with `--find-links`
+    ");
+}
