@@ -441,6 +441,8 @@ fn helper(out: &std::path::Path, script: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "--nocapture", "helper_that_runs_a_container"]);
     command.env("MINKE_TEST_SCRIPT", script).env("MINKE_TEST_OUT", out);
+    // One that is killed cannot take its files away itself.
+    command.env("TMPDIR", out.parent().unwrap());
     command
 }
 
