@@ -25,8 +25,15 @@ pub(crate) struct Census {
 
 impl Census {
     /// Counts the processes below a room's init; what ends meanwhile isn't counted.
-    pub(crate) fn below(init: Pid) -> Self {
-        let mut census = Self { processes: descendants(init), ..Self::default() };
+    ///
+    /// Of more than `most` it counts no further, and no memory: among thousands that want the processor as much
+    /// as we do, every look at one costs.
+    pub(crate) fn below(init: Pid, most: u64) -> Self {
+        let mut census = Self { processes: descendants(init, most), ..Self::default() };
+        if census.processes.len() as u64 > most {
+            census.threads = census.processes.len() as u64;
+            return census;
+        }
         for status in census.processes.iter().filter_map(|pid| read(*pid, "status")) {
             census.threads += field(&status, "Threads:");
             census.memory_bytes += kept(&status);
@@ -73,23 +80,26 @@ fn read(pid: u32, name: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/{pid}/{name}")).ok()
 }
 
-fn descendants(init: Pid) -> Vec<u32> {
+/// Returns the processes below a room's init, or some more than `most` of them.
+pub(crate) fn descendants(init: Pid, most: u64) -> Vec<u32> {
     let init = init.as_raw_nonzero().get().cast_unsigned();
     // A kernel built without the lists of children has parents only.
     if fs::exists(format!("/proc/{init}/task/{init}/children")).unwrap_or(false) {
-        closure(init, children)
+        closure(init, most, children)
     } else {
         let parents = parents();
-        closure(init, |pid| parents.get(&pid).cloned().unwrap_or_default())
+        closure(init, most, |pid| parents.get(&pid).cloned().unwrap_or_default())
     }
 }
 
-fn closure(init: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut pending = children(init);
-    while let Some(pid) = pending.pop() {
-        pending.extend(children(pid));
-        found.push(pid);
+fn closure(init: u32, most: u64, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    let mut found = children(init);
+    let mut looked_at = 0;
+    while found.len() as u64 <= most {
+        let Some(pid) = found.get(looked_at) else { break };
+        let below = children(*pid);
+        found.extend(below);
+        looked_at += 1;
     }
     found
 }
@@ -138,16 +148,17 @@ mod tests {
         let mut child = tree();
         // The subshell forks once more after the line is written.
         let found = loop {
-            let mut found = closure(child.id(), children);
+            let mut found = closure(child.id(), 9, children);
             let by_parents = parents();
-            let mut other = closure(child.id(), |pid| by_parents.get(&pid).cloned().unwrap_or_default());
+            let mut other = closure(child.id(), 9, |pid| by_parents.get(&pid).cloned().unwrap_or_default());
             found.sort_unstable();
             other.sort_unstable();
             if found.len() == 3 {
                 break (found, other);
             }
         };
-        let census = Census::below(Pid::from_child(&child));
+        let census = Census::below(Pid::from_child(&child), 9);
+        let few = Census::below(Pid::from_child(&child), 1);
         let _ = child.kill();
         for pid in &found.0 {
             let pid = Pid::from_raw(pid.cast_signed()).unwrap();
@@ -157,6 +168,7 @@ mod tests {
         assert_eq!(found.0, found.1);
         assert_eq!((census.processes.len(), census.threads), (3, 3));
         assert!(census.memory_bytes > 0);
+        assert!(few.threads > 1 && few.memory_bytes == 0, "{few:?}");
     }
 
     #[test]

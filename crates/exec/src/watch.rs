@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::action::{Limit, Limits, Status};
-use crate::census::{Census, machine_memory_bytes};
+use crate::census::{Census, descendants, machine_memory_bytes};
 use crate::sandbox::Running;
 use crate::usage::Usage;
 
@@ -32,7 +32,7 @@ pub(crate) fn until_end(running: Running, limits: &Limits, directory: &Path) -> 
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let disk = scope.spawn(|| {
-            let processes = || Census::below(init).processes;
+            let processes = || descendants(init, limits.processes);
             watch_disk((directory, limits.disk_bytes), processes, (&over, &ended));
         });
         let status = watch_memory(running, limits, &over);
@@ -51,7 +51,7 @@ fn watch_memory(running: Running, limits: &Limits, disk: &AtomicBool) -> Status 
         if running.ends_within(left.min(MEMORY_LOOK)) {
             return Status::Exited(running.wait());
         }
-        let census = Census::below(running.pid());
+        let census = Census::below(running.pid(), limits.processes);
         crowded = crowded.filter(|_| census.threads >= full(limits));
         let limit = if left.is_zero() {
             Limit::Wall(limits.wall)
@@ -86,7 +86,7 @@ fn memory_limit(limits: &Limits) -> u64 {
 
 fn exceeds(running: &Running, census: &Census, limit: u64) -> bool {
     let above = |census: &Census| census.memory_bytes > limit && census.shared_memory_bytes() > limit;
-    above(census) && !running.ends_within(SECOND_LOOK) && above(&Census::below(running.pid()))
+    above(census) && !running.ends_within(SECOND_LOOK) && above(&Census::below(running.pid(), u64::MAX))
 }
 
 fn watch_disk(
