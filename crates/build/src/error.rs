@@ -176,6 +176,9 @@ pub enum BuildError {
     /// What the project's programs and modules need isn't in the image, and nobody has it.
     #[error("the image lacks what the project needs")]
     Unmet(#[source] crate::needs::UnmetError),
+    /// It cannot be found out what some files need.
+    #[error(transparent)]
+    Libs(#[from] crate::libs::LibsError),
     /// Bytecode cannot be made.
     #[error("cannot make bytecode")]
     Bytecode(#[source] BytecodeError),

@@ -16,6 +16,7 @@ mod fetch;
 pub mod images;
 pub mod interpreter;
 pub mod layers;
+pub mod libs;
 pub mod lock;
 mod mirrors;
 pub mod native;

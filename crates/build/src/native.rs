@@ -64,7 +64,8 @@ pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
     Ok(facted)
 }
 
-fn slim(mut facts: Facts) -> Facts {
+/// Drops the symbols that nobody here asks for.
+pub(crate) fn slim(mut facts: Facts) -> Facts {
     facts.defined.retain(|symbol| symbol.name.starts_with(MODULE));
     Facts { undefined: Vec::new(), ..facts }
 }

@@ -10,6 +10,7 @@ use std::fmt;
 
 use minke_cas::{ImagePath, Tree};
 use minke_elf::{Class, Facts, Machine, MissingVersion, Resolver, Unmet};
+use serde::Serialize;
 
 use crate::native::{Facted, is_python_module, leaves_to_interpreter};
 
@@ -41,7 +42,8 @@ pub enum Lacking {
 }
 
 /// How much it matters that something is missing; the first matters most.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Weight {
     /// A program or an extension module doesn't work without it.
     Required,
@@ -56,8 +58,8 @@ pub enum Weight {
 pub struct Scope {
     /// The processor.
     pub machine: Machine,
-    /// The 13 of Python 3.13.
-    pub python_minor: u32,
+    /// The 13 of Python 3.13; none for any Python.
+    pub python_minor: Option<u32>,
 }
 
 /// What is required cannot be had.
@@ -218,12 +220,13 @@ fn works_here(facts: &Facts, machine: Machine) -> bool {
     facts.machine == machine && facts.class == Class::Bits64
 }
 
-fn weight(path: &ImagePath, facts: &Facts, python_minor: u32) -> Weight {
+fn weight(path: &ImagePath, facts: &Facts, python_minor: Option<u32>) -> Weight {
     // Some libraries can be started, too, and say then what they are.
     let is_program = facts.interpreter.is_some() && facts.soname.is_none();
     let name = path.name().unwrap_or_default();
     // A module that says which Python it is for is imported by no other.
-    let is_anothers = name.contains(".cpython-") && !name.contains(&format!(".cpython-3{python_minor}-"));
+    let is_anothers = name.contains(".cpython-")
+        && python_minor.is_some_and(|minor| !name.contains(&format!(".cpython-3{minor}-")));
     let is_required = is_program || is_python_module(facts) && !is_anothers;
     if is_required { Weight::Required } else { Weight::Optional }
 }

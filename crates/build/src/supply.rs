@@ -31,7 +31,7 @@ pub(crate) const INTERPRETER: &str = "interpreter";
 ///
 /// The plugin by which Qt shows windows needs half a megabyte; those for a desktop's file dialogs or a browser, which
 /// lie beside it, need a hundred times as much, and most programs use none of them.
-const FOR_PLUGINS: u64 = 1 << 20;
+pub(crate) const FOR_PLUGINS: u64 = 1 << 20;
 
 /// The reason of what every image has.
 const EVERY_IMAGE: &str = "every image";

@@ -5,6 +5,7 @@
 
 mod build;
 mod cache;
+mod libs;
 mod lock;
 mod plan;
 mod run;
@@ -18,6 +19,7 @@ pub(crate) use build::{
     BuildArguments, ContainerArguments, Cutting, ImageArguments, PythonArguments, Squeezing, SystemArguments,
 };
 pub(crate) use cache::{CacheArguments, CacheCommand};
+pub(crate) use libs::LibsArguments;
 pub(crate) use lock::LockArguments;
 pub(crate) use plan::PlanArguments;
 pub(crate) use run::{Habits, NetworkArgument, RunArguments};
@@ -96,6 +98,7 @@ pub(crate) enum Command {
     Build(Box<BuildArguments>),
     Plan(Box<PlanArguments>),
     Lock(Box<LockArguments>),
+    Libs(Box<LibsArguments>),
     Run(Box<RunArguments>),
     /// List the images that minke keeps
     #[command(after_help = "\

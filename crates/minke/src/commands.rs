@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::foreman::{self, BuildError, RunRequest};
 use crate::settings::Surroundings;
 use crate::signals;
-use crate::task::{BuildTask, Meant, Task, Why};
+use crate::task::{BuildTask, LibsTask, Meant, Task, Why};
 use crate::ui::Screen;
 
 /// Does what is meant, and returns the status to exit with.
@@ -29,13 +29,14 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
         Task::Build(task) => return build(*task, (&cache, cache_also), screen, around),
         Task::Plan(task) => return plan(*task, (&cache, cache_also), screen, around),
         Task::Lock(task) => return lock(*task, (&cache, cache_also), screen, around),
+        Task::Libs(task) => return libs(*task, (&cache, cache_also), screen, around),
         Task::Cache(task) => return cache::obey(task, (&cache, &cache_also), screen, around),
         task => task,
     };
     let told = screen.tell_waits();
     let store = Store::open_over(&cache, &cache_also, Listener::to(&told)).map_err(Failure::Cache)?;
     match task {
-        Task::Build(_) | Task::Plan(_) | Task::Lock(_) | Task::Cache(_) => {
+        Task::Build(_) | Task::Plan(_) | Task::Lock(_) | Task::Libs(_) | Task::Cache(_) => {
             unreachable!("they have been taken care of")
         }
         Task::Run(request) => run(&request, &store),
@@ -88,6 +89,20 @@ fn lock(
 ) -> Result<ExitCode, Failure> {
     let changes = shown(task, caches, (screen, around), foreman::pin)?;
     screen.changes(&changes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn libs(
+    task: LibsTask,
+    caches: (&Path, Vec<PathBuf>),
+    screen: &Screen,
+    around: &Surroundings,
+) -> Result<ExitCode, Failure> {
+    let LibsTask { paths, shown: what, task } = task;
+    let libs = shown(task, caches, (screen, around), |request, store, reporter| {
+        Ok(foreman::libs(&paths, request, store, reporter)?)
+    })?;
+    screen.libs(&libs, what)?;
     Ok(ExitCode::SUCCESS)
 }
 

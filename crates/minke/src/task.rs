@@ -12,7 +12,7 @@ use minke_cas::{Clean, Keep};
 
 use crate::arguments::{
     Arguments, BuildArguments, CacheArguments, CacheCommand, Color, Command, ContainerArguments, Cutting,
-    FormError, Habits, ImageArguments, LockArguments, NetworkArgument, Passed, PlanArguments,
+    FormError, Habits, ImageArguments, LibsArguments, LockArguments, NetworkArgument, Passed, PlanArguments,
     PythonArguments, RunArguments, Squeezing, SystemArguments, Variable, told,
 };
 use crate::foreman::{Network, Reference, RootAccess, RunRequest, Terminal};
@@ -40,6 +40,8 @@ pub(crate) enum Task {
     Plan(Box<BuildTask>),
     /// Pin what it is made of.
     Lock(Box<BuildTask>),
+    /// Show what of the system some files need.
+    Libs(Box<LibsTask>),
     /// Run one.
     Run(Box<RunRequest>),
     /// List them.
@@ -97,6 +99,26 @@ pub(crate) struct BuildTask {
     pub(crate) twin: Twin,
     /// Whether it is to be said why layers are other ones.
     pub(crate) why: Why,
+}
+
+/// Files whose needs are to be found out.
+#[derive(Clone, Debug)]
+pub(crate) struct LibsTask {
+    /// Which files: directories, wheels, ELF files, absolute.
+    pub(crate) paths: Vec<PathBuf>,
+    /// What is shown.
+    pub(crate) shown: LibsShown,
+    /// Whose settings count, and those that come over them.
+    pub(crate) task: BuildTask,
+}
+
+/// What is shown of what files need.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LibsShown {
+    /// Each library, who has it and who needs it.
+    Libraries,
+    /// The packages' names.
+    Packages,
 }
 
 /// Whether somebody wants to know why layers are other ones than before.
@@ -190,6 +212,7 @@ impl Meant {
             Command::Build(build) => Task::Build(Box::new(build_task(*build, around)?)),
             Command::Plan(plan) => Task::Plan(Box::new(plan_task(*plan, around)?)),
             Command::Lock(lock) => Task::Lock(Box::new(lock_task(*lock, around)?)),
+            Command::Libs(libs) => Task::Libs(Box::new(libs_task(*libs, around)?)),
             Command::Run(run) => Task::Run(Box::new(run_request(*run, around, terminal)?)),
             Command::Images => Task::Images,
             Command::Rmi { names } => {
@@ -291,6 +314,25 @@ fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTas
         twin: Twin::Unwanted,
         why,
     })
+}
+
+fn libs_task(arguments: LibsArguments, around: &Surroundings) -> Result<LibsTask, UsageError> {
+    let LibsArguments { paths, packages, base, platform } = arguments;
+    let none = Wishes::default;
+    let said = vec![("--base", Wishes { base, ..none() }), ("--platform", Wishes { platform, ..none() })];
+    let shown = if packages { LibsShown::Packages } else { LibsShown::Libraries };
+    let task = BuildTask {
+        project: around.absolute(".".as_ref()),
+        from: None,
+        wishes: wishes_over(vec![said], around)?,
+        locks: LockPolicy::Show,
+        upgrade: Upgrade::Nothing,
+        tag: None,
+        outputs: Vec::new(),
+        twin: Twin::Unwanted,
+        why: Why::Unasked,
+    };
+    Ok(LibsTask { paths, shown, task })
 }
 
 // Arguments are taken apart by name and without `..`, so that one that is forgotten doesn't compile.

@@ -27,9 +27,9 @@ use minke_build::{Built, Event, Reporter};
 use minke_cas::{Kind, Swept, Usage, Verified};
 
 use crate::failure::Failure;
-use crate::foreman::{Change, ImageLine, Plan, Reason, Terminal};
+use crate::foreman::{Change, ImageLine, Libs, Plan, Reason, Terminal};
 use crate::settings::Surroundings;
-use crate::task::{Format, Manner, Verbosity};
+use crate::task::{Format, LibsShown, Manner, Verbosity};
 
 use bars::Bars;
 use json::JsonLines;
@@ -235,6 +235,22 @@ impl Screen {
         }
         let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
         report::plan(plan, width, self.stdout).iter().try_for_each(|line| say(line))
+    }
+
+    /// Shows what of the system some files need on standard output: a table, packages' names, or one object.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn libs(&self, libs: &Libs, shown: LibsShown) -> Result<(), OutputError> {
+        if self.manner.format == Format::Json {
+            return say(&serde_json::to_string(libs).expect("what files need has text keys"));
+        }
+        if shown == LibsShown::Packages {
+            report::unsupplied(libs).iter().for_each(|line| complain(line));
+            return libs.packages.iter().try_for_each(|name| say(name));
+        }
+        let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
+        report::libs(libs, width, self.stdout).iter().try_for_each(|line| say(line))
     }
 
     /// Writes a value to standard output: laid out for a person, in one line for a program.

@@ -12,6 +12,7 @@ mod scanner;
 #[path = "real/world.rs"]
 mod world;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -339,4 +340,39 @@ fn pinned(lock: &str, names: &[&str]) -> String {
     let all = ["numpy", "scipy"];
     let lines = names.iter().chain(&all).rev().map(|name| format!("{name}=={}\n", version(name)));
     lines.collect()
+}
+
+/// Asks objdump what a program needs, and dpkg whose that is.
+fn packages_by_dpkg(program: &str) -> Option<BTreeSet<String>> {
+    let said = |tool: &str, arguments: &[&str]| {
+        let ran = Command::new(tool).args(arguments).output().ok()?;
+        ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).into_owned())
+    };
+    let headers = said("objdump", &["-p", program])?;
+    let needed = headers.lines().filter_map(|line| line.trim().strip_prefix("NEEDED"));
+    let owner = |soname: &str| {
+        let listed = said("dpkg-query", &["--search", &format!("*/{}", soname.trim())])?;
+        let usual =
+            listed.lines().find(|line| line.contains("-linux-gnu/") && line.matches('/').count() <= 4)?;
+        Some(usual.split(':').next()?.to_owned())
+    };
+    needed.map(owner).collect()
+}
+
+#[test]
+fn the_packages_of_a_programs_libraries_are_those_that_dpkg_names() {
+    let world = World::open();
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let Some(codename) = codename.filter(|_| release.lines().any(|line| line == "ID=debian")) else {
+        return eprintln!("SKIPPED: this machine is no Debian");
+    };
+    for program in ["/usr/bin/dpkg", "/usr/bin/git", "/usr/bin/curl"] {
+        let Some(expected) = packages_by_dpkg(program) else {
+            eprintln!("SKIPPED: there is no objdump, or no {program}");
+            continue;
+        };
+        let said = output(world.minke().args(["libs", "--packages", "--base", codename, program]));
+        assert_eq!(said.lines().map(str::to_owned).collect::<BTreeSet<_>>(), expected, "{program}");
+    }
 }

@@ -147,6 +147,25 @@ struct Placed {
     warnings: Vec<WheelWarning>,
 }
 
+/// Shows each regular file of a wheel: its path in the archive, and its bytes.
+///
+/// What is checked is the archive: names, kinds and sizes; what `RECORD` says of the files is not.
+///
+/// # Errors
+/// [`WheelFault`] if the archive cannot be trusted, or a file cannot be read to where it was read.
+pub fn each_file<R: Read + Seek>(
+    reader: R,
+    mut visit: impl FnMut(&str, &mut dyn Read) -> std::io::Result<()>,
+) -> Result<(), WheelFault> {
+    let mut archive = Archive::open(reader)?;
+    for member in archive.members().to_vec() {
+        let mut bytes = archive.read(&member, None)?;
+        let visited = visit(&member.name, &mut bytes);
+        visited.map_err(|source| WheelFault::Damaged { member: member.name, source })?;
+    }
+    Ok(())
+}
+
 /// Puts a wheel's files where they go, as a tree; their contents go into one pack of the store.
 ///
 /// Memory doesn't grow with the files' sizes, only with their number. A wheel that is refused leaves no pack.

@@ -3,7 +3,7 @@ use minke_testkit::ElfObject;
 
 use super::*;
 
-const SCOPE: Scope = Scope { machine: Machine::Amd64, python_minor: 13 };
+const SCOPE: Scope = Scope { machine: Machine::Amd64, python_minor: Some(13) };
 
 /// Looks at files of a wheel, above a base with some files.
 fn lacks(base: &[(&str, ElfObject)], wheel: &[(&str, ElfObject)]) -> String {

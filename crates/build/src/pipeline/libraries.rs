@@ -30,7 +30,8 @@ impl Foreman<'_> {
         for part in &later {
             asking.extend(self.facts(&part.tree)?);
         }
-        let scope = Scope { machine: self.platform().elf(), python_minor: base.target.python.minor.into() };
+        let scope =
+            Scope { machine: self.platform().elf(), python_minor: Some(base.target.python.minor.into()) };
         let look = |below: &[Part], mut facted: Facted| {
             let all: Vec<Part> = below.iter().chain(&later).cloned().collect();
             let Settled { tree, .. } = settle(all, Strictness::LaterWins).map_err(BuildError::Settle)?;

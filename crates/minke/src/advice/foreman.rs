@@ -5,6 +5,7 @@ use minke_build::debian::DebianError;
 use minke_build::deliver::DeliverError;
 use minke_build::images::ImagesError;
 use minke_build::interpreter::InterpreterError;
+use minke_build::libs::LibsError;
 use minke_build::lock::LockStepError;
 use minke_build::native::NativeError;
 use minke_build::parts::SettleError;
@@ -72,6 +73,7 @@ pub(super) fn build(error: &BuildError) -> Advice {
             "if the project does without it, name it in `optional-libraries` of [tool.minke]; else choose a version of \
              the wheel, or a suite with `base`, that go together",
         ),
+        BuildError::Libs(error) => libs(error),
         BuildError::Bytecode(error) => bytecode(error),
         BuildError::Layer { source, .. } => layer(source),
         BuildError::Setting(_) => Exit::Project.silent(),
@@ -448,6 +450,17 @@ fn settle(error: &SettleError) -> Advice {
         }
         SettleError::Extra(_) => Exit::Project.help("give each its own place"),
         SettleError::Place { .. } => Exit::Project.silent(),
+    }
+}
+
+fn libs(error: &LibsError) -> Advice {
+    match error {
+        LibsError::Read { .. } => Exit::Project.silent(),
+        LibsError::Wheel { .. } => Exit::Project.help("get the wheel again: it isn't as wheels are made"),
+        LibsError::NotElf { .. } => Exit::Project.help("name a directory, a wheel, a library or a program"),
+        LibsError::Machine => Exit::Usage.help("say which with `--platform`"),
+        LibsError::Client(_) => Exit::Usage.help("see the variables HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE"),
+        LibsError::Debian(error) => debian(error),
     }
 }
 

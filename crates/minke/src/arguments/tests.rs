@@ -59,6 +59,7 @@ fn the_first_page_shows_the_commands() {
       build    Build a project's image
       plan     Show what would be built, and why
       lock     Pin what a project's image is made of
+      libs     Find the distribution packages that libraries and programs need
       run      Run an image here, without a daemon, as root or not
       images   List the images that minke keeps
       rmi      Forget images by name

@@ -92,6 +92,10 @@ const CASES: &[(&str, &str, &str)] = &[
     ("run workdir", "run -w /srv hello", "run hello"),
     ("run user", "run -u 0 hello", "run hello"),
     ("run tty", "run -t hello", "run hello"),
+    ("libs paths", "libs a", "libs b"),
+    ("libs packages", "libs --packages a", "libs a"),
+    ("libs base", "libs --base bookworm a", "libs a"),
+    ("libs platform", "libs --platform linux/arm64 a", "libs a"),
     ("rmi names", "rmi a", "rmi b"),
     ("inspect image", "inspect a", "inspect b"),
     ("cache gc keep_days", "cache gc --keep-days 3", "cache gc"),
@@ -136,6 +140,11 @@ fn shown(line: &str) -> String {
                 "{image} {args:?} {entrypoint:?} {env:?} {binds:?} {root_access:?} {network:?} {workdir:?} \
                  {user:?} {terminal:?}"
             )
+        }
+        Task::Libs(libs) => {
+            let LibsTask { paths, shown, task } = *libs;
+            let settings = Settings::of(task.wishes);
+            format!("{paths:?} {shown:?} {settings:?}")
         }
         Task::Images => "images".to_owned(),
         Task::Remove { names } => format!("{names:?}"),

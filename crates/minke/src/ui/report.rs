@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use minke_build::needs::Weight;
 use minke_build::{Built, Hop};
 
 use super::columns::{lay_out, numbers, words};
 use super::paint::Paint;
 use super::text::{NARROW, clip, count, duration, harmless, size, wrap};
-use crate::foreman::{Change, ImageLine, Plan, Reason};
+use crate::foreman::{Change, ImageLine, Libs, Plan, Reason};
 
 /// How wide the words are that lead the lines below the table, with the space after them.
 const MARGIN: usize = 10;
@@ -189,6 +190,44 @@ pub(crate) fn plan(plan: &Plan, width: usize, paint: Paint) -> Vec<String> {
     lines.extend(lay_out(&columns, &rows, width, paint));
     lines.extend(unknown.iter().map(|unknown| format!("unknown: {}", harmless(unknown))));
     lines
+}
+
+/// Writes which libraries some files need, and who has them.
+pub(crate) fn libs(libs: &Libs, width: usize, paint: Paint) -> Vec<String> {
+    let columns = [words("library"), words("package"), numbers("brings"), words("kind"), words("needed by")];
+    let row = |library: &minke_build::libs::Library| {
+        let minke_build::libs::Library { soname, weight, package, bytes, needed_by } = library;
+        let more = match needed_by.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let first = needed_by.first().map(String::as_str).unwrap_or_default();
+        let text = |text: &str| harmless(text).into_owned();
+        let brings = package.as_ref().map_or_else(|| "-".to_owned(), |_| size(*bytes));
+        [text(soname), text(package.as_deref().unwrap_or("-")), brings, kind(*weight), text(first) + &more]
+    };
+    let rows: Vec<_> = libs.libraries.iter().map(row).collect();
+    lay_out(&columns, &rows, width, paint)
+}
+
+fn kind(weight: Weight) -> String {
+    match weight {
+        Weight::Required => "required",
+        Weight::Optional => "plugin",
+        Weight::OneOf => "one of",
+    }
+    .to_owned()
+}
+
+/// Says of each library that nobody has it.
+pub(crate) fn unsupplied(libs: &Libs) -> Vec<String> {
+    let lacking = libs.libraries.iter().filter(|library| library.package.is_none());
+    let line = |library: &minke_build::libs::Library| {
+        let by = library.needed_by.first().map(String::as_str).unwrap_or_default();
+        harmless(&format!("warning: `{}` is not in {}; `{by}` needs it", library.soname, libs.suite))
+            .into_owned()
+    };
+    lacking.map(line).collect()
 }
 
 /// Writes what is different in locks.

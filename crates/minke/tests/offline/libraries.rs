@@ -182,3 +182,55 @@ fn for_plugins_alone_only_what_is_small_is_added() {
         why = ["toy-sound: libtoywave.so.1"]
     "#);
 }
+
+#[test]
+fn what_files_need_is_found_in_directories_wheels_and_programs() {
+    let wheel = sound(&["libtoysound.so.7", "libnowhere.so.9"]);
+    let Some(town) = Town::with(&[]) else { return };
+    town.write("wheels/sound.whl", wheel.build());
+    let needs = |soname: &str| ElfObject::new().needed(soname);
+    let own = needs("libtoywave.so.1").soname("libown.so.1").build();
+    let program = needs("libown.so.1").runpath("$ORIGIN/../lib").interpreter("/lib64/ld-linux-x86-64.so.2");
+    town.write("tree/lib/libown.so.1", own);
+    town.write("tree/bin/program", program.build());
+    town.write("tree/bin/text", "no program");
+    town.write("tree/plugins/libhuge.so", needs("libtoyhuge.so.1").build());
+    town.write("arm.so", needs("libarm.so.1").machine(minke_testkit::Machine::Aarch64).build());
+    let all = ["libs", "wheels/sound.whl", "tree", "arm.so"];
+    assert_snapshot!(town.minke(&all).seen(), @r"
+        status: 0
+        stdout: library           package       brings  kind      needed by
+        libnowhere.so.9   -                  -  required  wheels/sound.whl/toy_sound.abi3.so
+        libtoyhuge.so.1   libtoyhuge1   2.1 MB  plugin    tree/plugins/libhuge.so
+        libtoysound.so.7  libtoysound7  2.0 kB  required  wheels/sound.whl/toy_sound.abi3.so
+        libtoywave.so.1   libtoywave1   1.0 kB  required  tree/lib/libown.so.1
+        stderr: note: files for other processors than linux/amd64's, which don't count: 1
+    ");
+    assert_snapshot!(town.minke(&[&all[..], &["--packages", "--quiet"]].concat()).seen(), @r"
+        status: 0
+        stdout: libtoysound7
+        libtoywave1
+        stderr: warning: `libnowhere.so.9` is not in bookworm; `wheels/sound.whl/toy_sound.abi3.so` needs it
+    ");
+    let one = town.redacted(&town.succeeds(&["libs", "--json", "tree/bin/program"]).stdout);
+    assert_snapshot!(one.trim_end(), @r#"{"platform":"linux/amd64","suite":"bookworm","packages":["libtoywave1"],"libraries":[{"soname":"libtoywave.so.1","weight":"required","package":"libtoywave1","bytes":1000,"needed_by":["TOWN/tree/lib/libown.so.1"]}]}"#);
+    assert_snapshot!(town.minke(&["libs", "tree/bin/text"]).seen(), @r"
+        status: 1
+        stderr: error: `tree/bin/text` is neither a directory nor a wheel nor an ELF file
+          because: this is not an ELF file
+          help: name a directory, a wheel, a library or a program
+    ");
+    assert_snapshot!(town.minke(&["libs", "nothing"]).seen(), @r"
+        status: 1
+        stderr: error: cannot read `nothing`
+          because: No such file or directory (os error 2)
+    ");
+    town.write("broken.whl", &wheel.build()[..100]);
+    assert_snapshot!(town.minke(&["libs", "broken.whl"]).seen(), @r"
+        status: 1
+        stderr: error: cannot read the wheel `broken.whl`
+          because: it is not a sound zip file
+          because: invalid Zip archive: Could not find EOCD
+          help: get the wheel again: it isn't as wheels are made
+    ");
+}
