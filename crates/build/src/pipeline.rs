@@ -5,6 +5,7 @@ mod ground;
 mod inputs;
 mod libraries;
 mod locks;
+pub(crate) mod making;
 mod planning;
 mod twin;
 
@@ -39,8 +40,8 @@ use crate::supply::{Supply, SupplyError};
 use crate::system::{self, Package, SystemError};
 use crate::system_lock::{Change, SystemLock};
 use crate::uv::{FindUvError, Resolver};
-use crate::wheels::{self, Belongs, Wheel};
-use crate::workshop::{BackendError, Workshop, Yard};
+use crate::wheels::{self, Belongs, Needs, Wheel};
+use crate::workshop::{BackendError, Resolving, Workshop, Yard};
 use crate::{config, deliver, epoch, lock, outside, project, uv};
 
 /// Builds an image, names it in the store, and hands it over to where it was asked for.
@@ -67,6 +68,18 @@ pub fn lock(request: &Request, store: &Store, reporter: &Reporter) -> Result<Vec
 /// [`BuildError`].
 pub fn plan(request: &Request, store: &Store, reporter: &Reporter) -> Result<Plan, BuildError> {
     on_settled_base(request, store, reporter, |foreman, _| foreman.plan())
+}
+
+/// Builds every wheel that a project needs and that has only sources, and goes on where one fails.
+///
+/// # Errors
+/// [`BuildError`], where it isn't one wheel that cannot be built.
+pub fn make_wheels(
+    request: &Request,
+    store: &Store,
+    reporter: &Reporter,
+) -> Result<Vec<making::Made>, BuildError> {
+    on_settled_base(request, store, reporter, |foreman, grounded| foreman.make_wheels(grounded))
 }
 
 /// Does the work, once more if what the project needs moves the base under it.
@@ -247,8 +260,28 @@ impl Foreman<'_> {
         parse_name(self.request.tag.as_deref().unwrap_or(&project.name()))
     }
 
-    /// Locks every wheel, and builds the user's own: those, and all others.
+    /// Locks every wheel, and builds what has none: the user's own, and all others.
     fn wheels(&self, project: &Project, base: &Base) -> Result<(Vec<Wheel>, Vec<Wheel>), BuildError> {
+        self.at_work((project, base), |workshop, mut needs, for_backend| {
+            if needs.directories.is_empty() && needs.sources.is_empty() {
+                return Ok((Vec::new(), needs.wheels));
+            }
+            let own = self.hop(Hop::Wheels, Unit::Pieces, |meter| {
+                let others = workshop.build_sources(&needs.sources, for_backend, meter);
+                needs.wheels.extend(others.map_err(BuildError::Strangers)?);
+                let own = workshop.build_all(&needs.directories, for_backend, meter);
+                own.map_err(BuildError::Backend)
+            })?;
+            Ok((own, needs.wheels))
+        })
+    }
+
+    /// Locks what the project needs, and hands it to who builds what has no wheel.
+    fn at_work<T>(
+        &self,
+        (project, base): (&Project, &Base),
+        work: impl FnOnce(&Workshop<'_>, Needs, &Resolving<'_>) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
         let scratch = self.store.scratch()?;
         let settings = &self.request.settings;
         let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
@@ -307,16 +340,7 @@ impl Foreman<'_> {
         if project.is_package() && !needs.directories.iter().any(|directory| project.is_here(directory)) {
             needs.directories.push(project.root.clone());
         }
-        if needs.directories.is_empty() && needs.sources.is_empty() {
-            return Ok((Vec::new(), needs.wheels));
-        }
-        let own = self.hop(Hop::Wheels, Unit::Pieces, |meter| {
-            let others = workshop.build_sources(&needs.sources, for_backend, meter);
-            needs.wheels.extend(others.map_err(|error| blame(BuildError::Strangers(error)))?);
-            let own = workshop.build_all(&needs.directories, for_backend, meter);
-            own.map_err(|error| blame(BuildError::Backend(error)))
-        })?;
-        Ok((own, needs.wheels))
+        work(&workshop, needs, &for_backend).map_err(blame)
     }
 
     /// Returns the time of the project's files, which is found out once.

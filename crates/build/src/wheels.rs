@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::fetch::{Errand, Fetcher, fetch_each};
 use crate::system_lock::{LockedWheel, WheelPlace};
+use crate::wheelhouse::Housed;
 use crate::workshop::{Place, Sources};
 
 /// A wheel that is in the store or can be fetched into it.
@@ -136,8 +137,13 @@ pub fn sort(
             }
             Origin::Sdist { file_name, location, offered: _ } => {
                 let (name, version) = (distribution.name, distribution.version);
+                let here = || crate::wheelhouse::imported(store, (&name, version.as_ref()), &target.tags());
                 match find_local(&name, version.as_ref(), target, find_links)? {
                     Some(path) => needs.wheels.push(local(store, &path, None, provenance)?),
+                    None if let Some((name, Housed { digest, size, .. })) = here()? => {
+                        let part = Belongs::Others;
+                        needs.wheels.push(Wheel { name, digest, size, source: None, provenance, part });
+                    }
                     None => needs.sources.push(Sources {
                         name,
                         version,

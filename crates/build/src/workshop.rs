@@ -33,6 +33,7 @@ use crate::supply::Supply;
 pub use error::{BackendError, Tried};
 pub use root::{RoomError, Yard};
 pub use sources::{Place, Sources, SourcesError};
+pub use strangers::Resolving;
 
 /// What building takes.
 pub struct Workshop<'build> {

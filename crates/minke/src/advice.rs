@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use minke_cas::StoreError;
 
 use crate::failure::Failure;
+use crate::foreman::WheelhouseError;
 use crate::settings::SurroundingsError;
 use crate::task::UsageError;
 
@@ -71,7 +72,16 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
         Failure::Signals(_) => Exit::Bug.silent(),
         Failure::Project(error) => foreman::project(error),
         Failure::Images(error) => foreman::images(error),
+        Failure::Wheelhouse(error) => wheelhouse(error),
         Failure::Build(error) => foreman::build(error),
+    }
+}
+
+fn wheelhouse(error: &WheelhouseError) -> Advice {
+    match error {
+        WheelhouseError::Io { .. } => Exit::Project.silent(),
+        WheelhouseError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
+        WheelhouseError::Store(error) => store(error),
     }
 }
 

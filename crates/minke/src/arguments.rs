@@ -10,6 +10,7 @@ mod lock;
 mod plan;
 mod run;
 mod text;
+mod wheels;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub(crate) use lock::LockArguments;
 pub(crate) use plan::PlanArguments;
 pub(crate) use run::{Habits, NetworkArgument, RunArguments};
 pub(crate) use text::{Bind, FormError, Passed, Variable, told};
+pub(crate) use wheels::{WheelsArguments, WheelsCommand};
+
 use text::{destination, new_name};
 
 use crate::foreman::Reference;
@@ -127,6 +130,7 @@ Example:
         #[arg(value_name = "IMAGE", value_parser = told::<Reference>)]
         image: Reference,
     },
+    Wheels(WheelsArguments),
     Cache(CacheArguments),
 }
 

@@ -1,6 +1,7 @@
 //! What each command does: the foreman's work between what was meant and what is shown.
 
 mod cache;
+mod wheels;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,15 +31,22 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
         Task::Plan(task) => return plan(*task, (&cache, cache_also), screen, around),
         Task::Lock(task) => return lock(*task, (&cache, cache_also), screen, around),
         Task::Libs(task) => return libs(*task, (&cache, cache_also), screen, around),
+        Task::MakeWheels(task) => return wheels::make(*task, (&cache, cache_also), screen, around),
         Task::Cache(task) => return cache::obey(task, (&cache, &cache_also), screen, around),
         task => task,
     };
     let told = screen.tell_waits();
     let store = Store::open_over(&cache, &cache_also, Listener::to(&told)).map_err(Failure::Cache)?;
     match task {
-        Task::Build(_) | Task::Plan(_) | Task::Lock(_) | Task::Libs(_) | Task::Cache(_) => {
+        Task::Build(_)
+        | Task::Plan(_)
+        | Task::Lock(_)
+        | Task::Libs(_)
+        | Task::MakeWheels(_)
+        | Task::Cache(_) => {
             unreachable!("they have been taken care of")
         }
+        Task::Wheels(task) => wheels::obey(task, &store, screen),
         Task::Run(request) => run(&request, &store),
         Task::Images => {
             screen.images(&foreman::images::list(&store)?)?;

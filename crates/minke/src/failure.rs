@@ -2,7 +2,7 @@
 
 use minke_cas::StoreError;
 
-use crate::foreman::{BuildError, ImagesError, ProjectError};
+use crate::foreman::{BuildError, ImagesError, ProjectError, WheelhouseError};
 use crate::settings::SurroundingsError;
 use crate::task::UsageError;
 use crate::ui::OutputError;
@@ -34,6 +34,9 @@ pub(crate) enum Failure {
     /// An image of the store cannot be had.
     #[error(transparent)]
     Images(#[from] ImagesError),
+    /// The wheelhouse cannot be written out or added to.
+    #[error(transparent)]
+    Wheelhouse(#[from] WheelhouseError),
     /// The foreman could not do what was asked.
     #[error(transparent)]
     Build(Box<BuildError>),

@@ -6,5 +6,6 @@ pub(crate) use minke_build::plan::Plan;
 pub(crate) use minke_build::project::{ProjectError, wishes};
 pub(crate) use minke_build::run::{Network, RootAccess, RunRequest, Terminal, run};
 pub(crate) use minke_build::system_lock::Change;
+pub(crate) use minke_build::wheelhouse::{self, Housed, WheelhouseError};
 pub(crate) use minke_build::why::Reason;
-pub(crate) use minke_build::{BuildError, Destination, Reference, build, intend, pin};
+pub(crate) use minke_build::{BuildError, Destination, Made, Reference, build, intend, make_wheels, pin};

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, PythonWish, StandaloneWish, Wishes};
+use minke_build::wheelhouse::PackageName;
 use minke_build::{LockPolicy, Twin, Upgrade};
 use minke_cas::{Clean, Keep};
 
 use crate::arguments::{
     Arguments, BuildArguments, CacheArguments, CacheCommand, Color, Command, ContainerArguments, Cutting,
     FormError, Habits, ImageArguments, LibsArguments, LockArguments, NetworkArgument, Passed, PlanArguments,
-    PythonArguments, RunArguments, Squeezing, SystemArguments, Variable, told,
+    PythonArguments, RunArguments, Squeezing, SystemArguments, Variable, WheelsArguments, WheelsCommand,
+    told,
 };
 use crate::foreman::{Network, Reference, RootAccess, RunRequest, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
@@ -56,8 +58,25 @@ pub(crate) enum Task {
         /// `NAME:TAG` or `NAME@DIGEST`.
         image: String,
     },
+    /// Show or change the wheelhouse.
+    Wheels(WheelsTask),
+    /// Build wheels alone.
+    MakeWheels(Box<BuildTask>),
     /// Show or change the cache.
     Cache(CacheTask),
+}
+
+/// What to do with the wheels that were built.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum WheelsTask {
+    /// List them.
+    List,
+    /// Write them into a directory.
+    Export(PathBuf),
+    /// Take those of a directory in.
+    Import(PathBuf),
+    /// Forget those of some distributions, or all.
+    Forget(Vec<PackageName>),
 }
 
 /// What to do with the cache.
@@ -219,12 +238,40 @@ impl Meant {
                 Task::Remove { names: names.iter().map(Reference::to_string).collect() }
             }
             Command::Inspect { image } => Task::Inspect { image: image.to_string() },
+            Command::Wheels(WheelsArguments { command }) => wheels_task(command, around)?,
             Command::Cache(CacheArguments { command }) => Task::Cache(cache_task(command)),
         };
         let cache = around.cache(common.cache_dir.as_deref())?;
         let cache_also = around.cache_also(&common.cache_also);
         Ok(Self { task, manner: Manner { verbosity, format, color: common.color }, cache, cache_also })
     }
+}
+
+fn wheels_task(command: Option<WheelsCommand>, around: &Surroundings) -> Result<Task, UsageError> {
+    Ok(match command {
+        None | Some(WheelsCommand::List) => Task::Wheels(WheelsTask::List),
+        Some(WheelsCommand::Export { directory }) => {
+            Task::Wheels(WheelsTask::Export(around.absolute(&directory)))
+        }
+        Some(WheelsCommand::Import { directory }) => {
+            Task::Wheels(WheelsTask::Import(around.absolute(&directory)))
+        }
+        Some(WheelsCommand::Gc { names }) => Task::Wheels(WheelsTask::Forget(names)),
+        Some(WheelsCommand::Build { project, requirement, no_binary }) => {
+            let wishes = Wishes { no_binary, ..Wishes::default() };
+            Task::MakeWheels(Box::new(BuildTask {
+                project: around.absolute(&project),
+                from: requirement.map(|file| format!("-r {}", around.absolute(&file).display())),
+                wishes: wishes_over(vec![vec![("--no-binary", wishes)]], around)?,
+                locks: LockPolicy::Update,
+                upgrade: Upgrade::Nothing,
+                tag: None,
+                outputs: Vec::new(),
+                twin: Twin::Unwanted,
+                why: Why::Unasked,
+            }))
+        }
+    })
 }
 
 fn cache_task(command: Option<CacheCommand>) -> CacheTask {

@@ -27,7 +27,7 @@ use minke_build::{Built, Event, Reporter};
 use minke_cas::{Kind, Swept, Usage, Verified};
 
 use crate::failure::Failure;
-use crate::foreman::{Change, ImageLine, Libs, Plan, Reason, Terminal};
+use crate::foreman::{Change, Housed, ImageLine, Libs, Made, Plan, Reason, Terminal};
 use crate::settings::Surroundings;
 use crate::task::{Format, LibsShown, Manner, Verbosity};
 
@@ -140,6 +140,38 @@ impl Screen {
             }
         };
         lines.iter().try_for_each(|line| say(line))
+    }
+
+    /// Lists wheels on standard output: a table, their names, or one object per line.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn wheels(&self, wheels: &[Housed]) -> Result<(), OutputError> {
+        let lines: Vec<String> = match (self.manner.format, self.manner.verbosity) {
+            (Format::Json, _) => wheels.iter().map(json::wheel).collect(),
+            (Format::Text, Verbosity::Quiet) => wheels.iter().map(|wheel| wheel.name.clone()).collect(),
+            (Format::Text, _) => report::wheels(wheels, self.table_width(), self.stdout),
+        };
+        lines.iter().try_for_each(|line| say(line))
+    }
+
+    /// Writes what came of source distributions to standard output: a table, or one object per line.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn made(&self, made: &[Made]) -> Result<(), OutputError> {
+        let lines: Vec<String> = match (self.manner.format, made) {
+            (Format::Json, _) => made.iter().map(json::made).collect(),
+            (Format::Text, []) if self.manner.verbosity == Verbosity::Quiet => Vec::new(),
+            (Format::Text, []) => vec!["everything has a wheel".to_owned()],
+            (Format::Text, _) => report::made(made, self.table_width(), self.stdout),
+        };
+        lines.iter().try_for_each(|line| say(line))
+    }
+
+    /// Returns how wide a table may be: what goes to a program is not cut.
+    fn table_width(&self) -> usize {
+        if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX }
     }
 
     /// Says on standard output what is different in locks: a table, or one object per line.

@@ -42,10 +42,15 @@ pub(super) fn script(path: &Path, asked: &Asked<'_>) -> Result<Project, ProjectE
 
 /// Takes a requirement for a project that has nothing else; its relative paths begin at `root`.
 ///
+/// `-r FILE`, as it stands in requirement files, is one too, called as the file is.
+///
 /// # Errors
 /// [`ProjectError::Requirement`].
 pub(super) fn requirement(text: &str, root: &Path) -> Result<Project, ProjectError> {
-    let name = name(text).ok_or_else(|| ProjectError::Requirement { text: crate::secrets::without(text) })?;
+    let of_file =
+        text.strip_prefix("-r ").and_then(|file| Path::new(file).file_stem()?.to_str()?.parse().ok());
+    let name = of_file.or_else(|| name(text));
+    let name = name.ok_or_else(|| ProjectError::Requirement { text: crate::secrets::without(text) })?;
     let source = Source::Lines(vec![text.to_owned()]);
     let requirements = Unresolved { name: text.to_owned(), source, lock: None, previous: None };
     let requirements = Requirements::Resolve(Unresolved { name: name.to_string(), ..requirements });
@@ -112,6 +117,7 @@ mod tests {
         let named = |text: &str| requirement(text, Path::new("/")).map(|project| project.name());
         assert_eq!(named("IPython[notebook]>=9; python_version > '3'").unwrap(), "ipython");
         assert_eq!(named("./dist/toy_app-1-py3-none-any.whl").unwrap(), "toy-app");
+        assert_eq!(named("-r /srv/requirements.txt").unwrap(), "requirements");
         let error = named("https://me:secret@host.test/x.zip").unwrap_err();
         insta::assert_snapshot!(error, @"`https://host.test/x.zip` is no requirement such as `ipython>=9`");
     }

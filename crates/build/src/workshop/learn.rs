@@ -76,6 +76,29 @@ impl Workshop<'_> {
             recipe.system.entry(package).or_default().insert(what);
             return Ok(Some(words));
         }
+        self.supply_from_afar(yard, recipe, any)
+    }
+
+    /// Adds the package that has a library where nobody looks without being told, as where a suite has several
+    /// builds of one: what tells builds of such a place comes with it. The plainest of several is called shortest.
+    fn supply_from_afar(
+        &self,
+        yard: &Yard<'_>,
+        recipe: &mut Recipe,
+        any: &[Missing],
+    ) -> Result<Option<String>, RoomError> {
+        for missing in any {
+            let Missing::Library(name) = missing else { continue };
+            let file = format!("lib{name}.so");
+            let listed = self.supply.alike(yard.platform, &file)?;
+            let same = listed.iter().filter(|listed| listed.path.name() == Some(file.as_str()));
+            let packages = same.flat_map(|listed| &listed.packages).map(ToString::to_string);
+            let fresh = packages.filter(|name| name.ends_with("-dev") && !recipe.system.contains_key(name));
+            let Some(package) = fresh.min_by_key(|name| (name.len(), name.clone())) else { continue };
+            let words = format!("{package} ({})", missing.what());
+            recipe.system.insert(package, BTreeSet::from([missing.what()]));
+            return Ok(Some(words));
+        }
         Ok(None)
     }
 }

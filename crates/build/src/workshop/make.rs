@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Tried;
 use super::learn::MOST_ROUNDS;
+use super::needs::with_interpreter;
 use super::recipe::{Recipe, RecipeKey, Tools};
 use super::strangers::Resolving;
 use super::{BackendError, Workshop, flags, guess};
@@ -249,7 +250,9 @@ impl Workshop<'_> {
             tried: Tried::default(),
             source,
         };
-        let (_, interpreter) = self.bench;
+        let (target, interpreter) = self.bench;
+        let scripts = |source| BackendError::Scripts { directory: order.directory.clone(), source };
+        let root = &with_interpreter(root, target, interpreter).map_err(scripts)?;
         let seal = self.seal(order)?;
         let requirements = self.requirements(order, requires, resolver)?;
         let mut asked = vec![requires.to_vec()];

@@ -98,6 +98,21 @@ fn from_site_packages(tree: &Tree, venv: &Venv) -> Result<Tree, TreeError> {
     Ok(requirements)
 }
 
+/// Lays links where the scripts of what a build needs look for their interpreter.
+pub(super) fn with_interpreter(
+    root: &Tree,
+    target: &Target,
+    interpreter: &ImagePath,
+) -> Result<Tree, TreeError> {
+    let bin = venv(target, interpreter).bin();
+    let mut root = root.clone();
+    for name in ["python".to_owned(), "python3".to_owned(), format!("python{}", target.python.short())] {
+        let link = bin.join_str(&name).expect("a program's name is one");
+        root.insert(&link, Entry::symlink(interpreter.as_str()))?;
+    }
+    Ok(root)
+}
+
 /// Where a backend and what it needs lie in the room.
 pub(super) fn venv(target: &Target, interpreter: &ImagePath) -> Venv {
     Venv {

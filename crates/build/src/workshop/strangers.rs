@@ -10,10 +10,11 @@ use super::recipe::RecipeKey;
 use super::{BackendError, Sources, Workshop};
 use crate::fetch::Fetcher;
 use crate::uv::Resolver;
+use crate::wheelhouse::{self, Housed};
 use crate::wheels::{self, Belongs, Wheel};
 
 /// Who gives a resolver when one is needed.
-pub(super) type Resolving<'r> = dyn Fn() -> Result<Resolver, BackendError> + 'r;
+pub type Resolving<'r> = dyn Fn() -> Result<Resolver, BackendError> + 'r;
 
 impl Workshop<'_> {
     /// Builds the wheels of source distributions, in their order.
@@ -36,7 +37,10 @@ impl Workshop<'_> {
     }
 
     /// Builds a source distribution into a wheel that the image can load; `above` is what it is built for.
-    pub(super) fn wheel_of(
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub fn wheel_of(
         &self,
         sources: &Sources,
         above: &[String],
@@ -81,7 +85,7 @@ impl Workshop<'_> {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn wheel(
+    pub(super) fn wheel(
         &self,
         sources: &Sources,
         above: &[String],
@@ -107,6 +111,9 @@ impl Workshop<'_> {
             directory,
         };
         let BuiltWheel { name, digest, size, .. } = self.make(&order, resolver)?;
+        let (sources_of, target) = (order.key.name.clone(), order.key.target.clone());
+        let housed = Housed { name: name.clone(), digest, size, sources: sources_of, target };
+        wheelhouse::keep(self.store, &housed)?;
         let named = |source| BackendError::Name { directory: order.directory.clone(), source };
         let name = name.parse::<WheelFileName>().map_err(named)?;
         let provenance = sources.provenance.clone();

@@ -98,6 +98,12 @@ const CASES: &[(&str, &str, &str)] = &[
     ("libs platform", "libs --platform linux/arm64 a", "libs a"),
     ("rmi names", "rmi a", "rmi b"),
     ("inspect image", "inspect a", "inspect b"),
+    ("wheels build project", "wheels build src", "wheels build"),
+    ("wheels build requirement", "wheels build -r a.txt", "wheels build"),
+    ("wheels build no_binary", "wheels build --no-binary lxml", "wheels build"),
+    ("wheels export directory", "wheels export a", "wheels export b"),
+    ("wheels import directory", "wheels import a", "wheels import b"),
+    ("wheels gc names", "wheels gc lxml", "wheels gc"),
     ("cache gc keep_days", "cache gc --keep-days 3", "cache gc"),
     ("cache gc max_size", "cache gc --max-size 3GB", "cache gc"),
     ("cache clean all", "cache clean --all", "cache clean"),
@@ -126,7 +132,7 @@ fn shown(line: &str) -> String {
         Err(error) => return format!("{error:?}"),
     };
     let task = match task {
-        Task::Build(task) | Task::Lock(task) | Task::Plan(task) => {
+        Task::Build(task) | Task::Lock(task) | Task::Plan(task) | Task::MakeWheels(task) => {
             let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why } = *task;
             let settings = Settings::of(wishes);
             format!(
@@ -149,6 +155,7 @@ fn shown(line: &str) -> String {
         Task::Images => "images".to_owned(),
         Task::Remove { names } => format!("{names:?}"),
         Task::Inspect { image } => image,
+        Task::Wheels(task) => format!("{task:?}"),
         Task::Cache(task) => format!("{task:?}"),
     };
     format!("{task} {manner:?} {} {cache_also:?}", cache.display())

@@ -20,7 +20,7 @@ use super::complain;
 use super::errors::chain;
 use crate::advice::advise;
 use crate::failure::Failure;
-use crate::foreman::{Change, ImageLine, Reason};
+use crate::foreman::{Change, Housed, ImageLine, Made, Reason};
 use crate::task::Verbosity;
 
 /// How often progress is told.
@@ -107,6 +107,16 @@ pub(crate) fn why(reasons: Option<&[Reason]>) -> String {
 /// Returns one difference between locks.
 pub(crate) fn change(change: &Change) -> String {
     serde_json::to_string(change).expect("a change has text keys")
+}
+
+/// Returns one wheel of the wheelhouse.
+pub(crate) fn wheel(wheel: &Housed) -> String {
+    serde_json::to_string(wheel).expect("a wheel has text keys")
+}
+
+/// Returns what came of one source distribution.
+pub(crate) fn made(made: &Made) -> String {
+    serde_json::to_string(made).expect("what was made has text keys")
 }
 
 /// Returns one image of the list.

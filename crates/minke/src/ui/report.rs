@@ -8,7 +8,7 @@ use minke_build::{Built, Hop};
 use super::columns::{lay_out, numbers, words};
 use super::paint::Paint;
 use super::text::{NARROW, clip, count, duration, harmless, size, wrap};
-use crate::foreman::{Change, ImageLine, Libs, Plan, Reason};
+use crate::foreman::{Change, Housed, ImageLine, Libs, Made, Plan, Reason};
 
 /// How wide the words are that lead the lines below the table, with the space after them.
 const MARGIN: usize = 10;
@@ -228,6 +228,46 @@ pub(crate) fn unsupplied(libs: &Libs) -> Vec<String> {
             .into_owned()
     };
     lacking.map(line).collect()
+}
+
+/// Lists wheels and what each was built from.
+pub(crate) fn wheels(wheels: &[Housed], width: usize, paint: Paint) -> Vec<String> {
+    let columns = [words("wheel"), numbers("size"), words("sha256"), words("from"), words("for")];
+    let row = |wheel: &Housed| {
+        [
+            harmless(&wheel.name).into_owned(),
+            size(wheel.size),
+            wheel.digest.hex()[..12].to_owned(),
+            harmless(&wheel.sources).into_owned(),
+            harmless(&wheel.target).into_owned(),
+        ]
+    };
+    let rows: Vec<_> = wheels.iter().map(row).collect();
+    lay_out(&columns, &rows, width, paint)
+}
+
+/// Says what came of each source distribution; under the table, all that a failure said.
+pub(crate) fn made(made: &[Made], width: usize, paint: Paint) -> Vec<String> {
+    let columns = [words("name"), words("version"), numbers("size"), numbers("took"), words("wheel")];
+    let row = |made: &Made| {
+        let size = if made.wheel.is_some() { size(made.size) } else { "-".to_owned() };
+        let wheel = made.wheel.as_deref().unwrap_or("cannot be built");
+        [
+            harmless(&made.name).into_owned(),
+            harmless(&made.version).into_owned(),
+            size,
+            duration(made.took),
+            harmless(wheel).into_owned(),
+        ]
+    };
+    let rows: Vec<_> = made.iter().map(row).collect();
+    let failed = made.iter().filter(|made| made.wheel.is_none());
+    let reasons = failed.flat_map(|made| {
+        let because = made.because.iter().flat_map(|reason| reason.lines());
+        let lines = because.map(|line| format!("  {}", harmless(line)));
+        [String::new(), format!("{}:", harmless(&made.name))].into_iter().chain(lines)
+    });
+    lay_out(&columns, &rows, width, paint).into_iter().chain(reasons).collect()
 }
 
 /// Writes what is different in locks.

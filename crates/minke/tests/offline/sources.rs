@@ -71,7 +71,11 @@ fn shop(index: Index, requirements: &str) -> Option<Shop> {
 
 impl Shop {
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.town.command(&[&["build", "--quiet", "shop"], arguments].concat());
+        self.minke(&[&["build", "--quiet", "shop"], arguments].concat())
+    }
+
+    fn minke(&self, arguments: &[&str]) -> Command {
+        let mut command = self.town.command(arguments);
         command
             .env("PATH", self.uv.parent().expect("uv lies in a directory"))
             .env("UV_CACHE_DIR", self.town.path("cache-of-uv"))
@@ -80,11 +84,16 @@ impl Shop {
         command
     }
 
+    fn wheels(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.minke(&[&["wheels"], arguments].concat());
+        self.town.finish(command.spawn().expect("minke starts"))
+    }
+
     /// Builds; none where this machine refuses sealed rooms, outside of which no stranger's code runs.
     fn build(&self, arguments: &[&str]) -> Option<Ran> {
         let ran = self.town.finish(self.command(arguments).spawn().expect("minke starts"));
         if ran.stderr.contains("without a sealed room") {
-            skip("sealed rooms");
+            skip("this machine seals no rooms");
             return None;
         }
         Some(ran)
@@ -227,4 +236,50 @@ fn hostile_archives_are_refused() {
           because: its link `/toy_raw-1.0/passwd` leads to `../../etc/passwd`, which is outside or no file of it
           help: minke refuses archives that are not as packers make them; make its wheel with `pip wheel --no-deps NAME` on a system like the image's, and name the wheel's directory with `--find-links`
     ");
+}
+
+#[test]
+fn wheels_are_built_without_an_image_and_shared() {
+    let broken = sdist("toy-bad", &[], "").file("imports", "raise SystemExit('no luck')");
+    let index = Index::new().sdist(&sdist("toy-raw", &[], "")).sdist(&broken);
+    let Some(shop) = shop(index, "toy-bad\ntoy-raw\n") else { return };
+    let build = ["build", "-r", "shop/requirements.txt"];
+    let ran = shop.wheels(&build);
+    if ran.stdout.contains("without a sealed room") {
+        return skip("this machine seals no rooms");
+    }
+    // How long it took is another time's.
+    let what = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [name, version, .., last] if *version == "1.0" => format!("{name} {version} … {last}"),
+            _ => line.to_owned(),
+        }
+    };
+    let table: Vec<String> = ran.stdout.lines().skip(1).map(what).collect();
+    assert_eq!(ran.status, 3, "{}", ran.stderr);
+    assert_snapshot!(table.join("\n"), @r"
+        toy-bad 1.0 … built
+        toy-raw 1.0 … toy_raw-1.0-py3-none-any.whl
+
+        toy-bad:
+          cannot build `toy_bad-1.0.tar.gz`
+          the build backend `backend` failed with exit code 1:
+          no luck
+    ");
+    // Nothing is written beside a file of requirements.
+    assert_eq!(std::fs::read_dir(shop.town.path("shop")).unwrap().count(), 2);
+
+    let names = |ran: &Ran| {
+        ran.stdout.lines().skip(1).map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&shop.wheels(&["list"])), ["toy_raw-1.0-py3-none-any.whl"]);
+    assert_eq!(shop.wheels(&["export", "wheelhouse"]).status, 0);
+    assert!(shop.town.path("wheelhouse/SHA256SUMS").is_file());
+    assert_eq!(names(&shop.wheels(&["gc"])), ["toy_raw-1.0-py3-none-any.whl"]);
+    assert_eq!(names(&shop.wheels(&["import", "wheelhouse"])), ["toy_raw-1.0-py3-none-any.whl"]);
+    // What came from elsewhere isn't built: only the other is left.
+    let ran = shop.wheels(&build);
+    let table: Vec<String> = ran.stdout.lines().skip(1).take(1).map(what).collect();
+    assert_snapshot!(table.join("\n"), @"toy-bad 1.0 … built");
 }
