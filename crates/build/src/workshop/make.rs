@@ -219,6 +219,14 @@ impl Workshop<'_> {
             Some(built) => built,
             None => {
                 let resolver = resolver()?;
+                // What another project's lock has pinned may be what is pinned for this one.
+                if pinned().is_none() && !requires.is_empty() {
+                    self.pinned(order, &requires, &resolver)?;
+                    if let Some(built) = self.store.recall::<_, BuiltWheel>(KIND, &key(pinned())) {
+                        built.asked.iter().for_each(|lines| _ = self.supply.build(&self.build_key(lines)));
+                        return Ok(built);
+                    }
+                }
                 let root = self.lay(&resolver.root, &furnished.picks).map_err(room)?;
                 let environment = match recipe.tools {
                     Tools::Compilers => flags::with_jobs(&environment, self.jobs),

@@ -15,7 +15,7 @@ use crate::wheels::{self, Wheel};
 
 impl Workshop<'_> {
     /// Returns the wheels of what a backend needs: as they are locked, else resolved and locked.
-    fn pinned(
+    pub(super) fn pinned(
         &self,
         order: &Order<'_>,
         lines: &[String],

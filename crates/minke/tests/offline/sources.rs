@@ -116,7 +116,9 @@ fn modules(layout: &Layout) -> String {
 
 #[test]
 fn a_source_distribution_is_built_once_for_all_projects() {
-    let Some(shop) = shop(Index::new().sdist(&sdist("toy-raw", &[], "")), "toy-raw\n") else { return };
+    let tool = Wheel::new("toy-tool", "1.0").file("toy_tool.py", "");
+    let index = Index::new().sdist(&sdist("toy-raw", &["toy-tool"], "")).wheel(&tool);
+    let Some(shop) = shop(index, "toy-raw\n") else { return };
     let Some(layout) = shop.builds(&[]) else { return };
     assert_snapshot!(modules(&layout), @"toy_raw");
     let lock = std::fs::read_to_string(shop.town.path("shop/minke.lock")).unwrap();
