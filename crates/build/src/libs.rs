@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use minke_cas::{Digest, Entry, File, ImagePath, Mode, Store, Tree};
@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::contents::Missing;
 use crate::debian::{self, Debian, DebianError};
 use crate::event::Reporter;
-use crate::native::{Facted, slim};
+use crate::native::{Facted, LARGE, slim};
 use crate::needs::{self, Lack, Scope, Weight};
 use crate::outside;
 use crate::platform::Platform;
@@ -221,7 +221,7 @@ impl Seen {
         if is_wheel {
             return self.wheel(&whole, path);
         }
-        let facts = Facts::read(&fs::read(&whole).map_err(failed)?);
+        let facts = facts_of(fs::File::open(&whole).map_err(failed)?).map_err(failed)?;
         let facts = facts.map_err(|source| LibsError::NotElf { path: path.to_owned(), source })?;
         if let Some(at) = self.add(&whole, path.display().to_string(), facts) {
             self.beside(at);
@@ -319,9 +319,15 @@ fn loose(path: &Path) -> io::Result<Option<Facts>> {
     let mut file = fs::File::open(path)?;
     let mut bytes = Vec::new();
     (&mut file).take(4).read_to_end(&mut bytes)?;
-    if !is_elf(&bytes) {
-        return Ok(None);
+    file.rewind()?;
+    if is_elf(&bytes) { Ok(facts_of(file)?.ok()) } else { Ok(None) }
+}
+
+fn facts_of(mut file: fs::File) -> io::Result<Result<Facts, ElfError>> {
+    if file.metadata()?.len() > LARGE {
+        return Ok(Facts::read_from(file));
     }
+    let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok(Facts::read(&bytes).ok())
+    Ok(Facts::read(&bytes))
 }

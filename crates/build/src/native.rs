@@ -55,14 +55,21 @@ pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
             let mut magic = [0; 4];
             store.content(file)?.read_exact(&mut magic).map_err(StoreError::Input)?;
             let is_elf = is_elf(&magic);
-            let facts =
-                is_elf.then(|| store.read_file(file)).transpose()?.and_then(|bytes| Facts::read(&bytes).ok());
+            let facts = match is_elf {
+                // Parts of it are read one by one, which costs more than reading it where it is small.
+                true if file.size > LARGE => Facts::read_from(store.content(file)?).ok(),
+                true => Facts::read(&store.read_file(file)?).ok(),
+                false => None,
+            };
             Ok::<_, StoreError>(Remembered(facts.map(slim)))
         })?;
         facted.extend(remembered.0.map(|facts| (path, facts)));
     }
     Ok(facted)
 }
+
+/// From how many bytes on a file isn't read into memory as a whole.
+pub(crate) const LARGE: u64 = 16 << 20;
 
 /// Drops the symbols that nobody here asks for.
 pub(crate) fn slim(mut facts: Facts) -> Facts {

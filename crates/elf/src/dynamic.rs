@@ -24,13 +24,16 @@ pub(crate) struct Table<'data, Elf: FileHeader> {
 }
 
 impl<'data, Elf: FileHeader<Endian = Endianness>> Table<'data, Elf> {
-    pub(crate) fn find(
+    pub(crate) fn find<R: ReadRef<'data>>(
         headers: &[Elf::ProgramHeader],
         endian: Endianness,
-        bytes: &'data [u8],
+        bytes: R,
     ) -> Result<Option<Self>, ElfError> {
         let segment = headers.iter().find(|header| header.p_type(endian) == elf::PT_DYNAMIC);
         let Some(segment) = segment else { return Ok(None) };
+        if segment.p_filesz(endian).into() > LONGEST_TABLE {
+            return Err(ElfError::Excessive { part: "dynamic segment" });
+        }
         let entries = segment.data_as_array::<Elf::Dyn, _>(endian, bytes);
         let entries = entries.map_err(|()| ElfError::Malformed { part: "dynamic segment" })?;
         let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL).unwrap_or(entries.len());
@@ -50,11 +53,11 @@ impl<'data, Elf: FileHeader<Endian = Endianness>> Table<'data, Elf> {
 }
 
 /// The dynamic segment with its string table, ready to be read.
-pub(crate) struct Dynamic<'data, 'file, Elf: FileHeader> {
+pub(crate) struct Dynamic<'data, 'file, Elf: FileHeader, R> {
     table: Table<'data, Elf>,
     segments: Vec<Segment>,
     sections: &'file [Elf::SectionHeader],
-    bytes: &'data [u8],
+    bytes: R,
     strings: StringTable<'data>,
     /// How many bytes of names may still be copied: a table can name one long string many times.
     budget: std::cell::Cell<u64>,
@@ -71,21 +74,37 @@ const SYMBOLS: &str = "dynamic symbols";
 const STRINGS: &str = "dynamic strings";
 const VERSIONS: &str = "symbol versions";
 
-impl<'data, 'file, Elf: FileHeader<Endian = Endianness>> Dynamic<'data, 'file, Elf> {
+/// Where something lies in the file, and how much there is from there to the end of its segment.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u64,
+    size: u64,
+}
+
+/// No table that the loader reads is as long; the largest libraries have a tenth of it.
+const LONGEST_TABLE: u64 = 256 << 20;
+
+/// Symbols refer to versions by numbers of 15 bits.
+const MOST_VERSIONS: usize = 1 << 16;
+
+impl<'data, 'file, Elf, R> Dynamic<'data, 'file, Elf, R>
+where
+    Elf: FileHeader<Endian = Endianness>,
+    R: ReadRef<'data>,
+{
     pub(crate) fn new(
         table: Table<'data, Elf>,
         segments: &[Segment],
         sections: &'file [Elf::SectionHeader],
-        bytes: &'data [u8],
+        bytes: R,
     ) -> Result<Self, ElfError> {
         let segments = segments.iter().filter(|segment| segment.kind == SegmentKind::Load).copied().collect();
         let budget = std::cell::Cell::new(1 << 20);
         let mut dynamic = Self { table, segments, sections, bytes, strings: StringTable::default(), budget };
         if let Some(address) = dynamic.table.value(elf::DT_STRTAB) {
-            let all = dynamic.at(address).ok_or(ElfError::Malformed { part: STRINGS })?;
+            let place = dynamic.at(address).ok_or(ElfError::Malformed { part: STRINGS })?;
             let size = dynamic.table.value(elf::DT_STRSZ).unwrap_or(0);
-            let strings = all.get(..usize::try_from(size).unwrap_or(usize::MAX));
-            let strings = strings.ok_or(ElfError::Malformed { part: STRINGS })?;
+            let strings = dynamic.bytes_at(place, size, STRINGS)?;
             dynamic.strings = StringTable::new(strings, 0, size);
             // Linkers share tails of names, so that all names together may well be longer than the table.
             dynamic.budget.set((1 << 20) + 8 * size);
@@ -120,14 +139,16 @@ impl<'data, 'file, Elf: FileHeader<Endian = Endianness>> Dynamic<'data, 'file, E
     ) -> Result<(), ElfError> {
         let Some(address) = self.table.value(elf::DT_VERDEF) else { return Ok(()) };
         let malformed = ElfError::Malformed { part: VERSIONS };
-        let data = self.at(address).ok_or(malformed)?;
+        let place = self.at(address).ok_or(malformed)?;
         let endian = self.table.endian;
+        let mut left = MOST_VERSIONS;
         let mut at = 0;
         for _ in 0..self.table.value(elf::DT_VERDEFNUM).unwrap_or(0) {
-            let definition: &elf::Verdef<Endianness> = pod(data, at, VERSIONS)?;
+            left = left.checked_sub(1).ok_or(ElfError::Excessive { part: VERSIONS })?;
+            let definition: &elf::Verdef<Endianness> = self.pod(place, at, VERSIONS)?;
             // The first name is the version's own; the others are those it follows upon.
             let names: &elf::Verdaux<Endianness> =
-                pod(data, at + u64::from(definition.vd_aux.get(endian)), VERSIONS)?;
+                self.pod(place, at + u64::from(definition.vd_aux.get(endian)), VERSIONS)?;
             let name = self.string(names.vda_name.get(endian).into())?;
             versions.insert(definition.vd_ndx.get(endian).0, Version { name: name.clone(), library: None });
             facts.version_definitions.insert(name);
@@ -145,18 +166,19 @@ impl<'data, 'file, Elf: FileHeader<Endian = Endianness>> Dynamic<'data, 'file, E
         facts: &mut Facts,
     ) -> Result<(), ElfError> {
         let Some(address) = self.table.value(elf::DT_VERNEED) else { return Ok(()) };
-        let data = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
+        let place = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
         let endian = self.table.endian;
         // Each number can be given out once, so that lists which run into one another are noticed.
         let mut left = 2 * usize::from(u16::MAX);
         let mut at = 0;
         for _ in 0..self.table.value(elf::DT_VERNEEDNUM).unwrap_or(0) {
-            let need: &elf::Verneed<Endianness> = pod(data, at, VERSIONS)?;
+            left = left.checked_sub(1).ok_or(ElfError::Excessive { part: VERSIONS })?;
+            let need: &elf::Verneed<Endianness> = self.pod(place, at, VERSIONS)?;
             let library = self.string(need.vn_file.get(endian).into())?;
             let mut entry_at = at + u64::from(need.vn_aux.get(endian));
             for _ in 0..need.vn_cnt.get(endian) {
                 left = left.checked_sub(1).ok_or(ElfError::Excessive { part: VERSIONS })?;
-                let entry: &elf::Vernaux<Endianness> = pod(data, entry_at, VERSIONS)?;
+                let entry: &elf::Vernaux<Endianness> = self.pod(place, entry_at, VERSIONS)?;
                 let name = self.string(entry.vna_name.get(endian).into())?;
                 if !entry.vna_flags.get(endian).contains(elf::VER_FLG_WEAK) {
                     facts.version_needs.entry(library.clone()).or_default().insert(name.clone());
@@ -178,14 +200,13 @@ impl<'data, 'file, Elf: FileHeader<Endian = Endianness>> Dynamic<'data, 'file, E
 
     fn symbols(&self, versions: &BTreeMap<u16, Version>, facts: &mut Facts) -> Result<(), ElfError> {
         let Some(address) = self.table.value(elf::DT_SYMTAB) else { return Ok(()) };
-        let malformed = || ElfError::Malformed { part: SYMBOLS };
         let count = self.symbol_count(address);
-        let data = self.at(address).ok_or_else(malformed)?;
-        let symbols: &[Elf::Sym] = data.read_slice_at(0, count).map_err(|()| malformed())?;
+        let place = self.at(address).ok_or(ElfError::Malformed { part: SYMBOLS })?;
+        let symbols: &[Elf::Sym] = self.slice(place, count, SYMBOLS)?;
         let numbers: &[elf::Versym<Endianness>] = match self.table.value(elf::DT_VERSYM) {
             Some(address) => {
-                let data = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
-                data.read_slice_at(0, count).map_err(|()| ElfError::Malformed { part: VERSIONS })?
+                let place = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
+                self.slice(place, count, VERSIONS)?
             }
             None => &[],
         };
@@ -226,25 +247,51 @@ impl<'data, 'file, Elf: FileHeader<Endian = Endianness>> Dynamic<'data, 'file, E
             let size: u64 = section.sh_size(endian).into();
             return usize::try_from(size).unwrap_or(0) / size_of::<Elf::Sym>();
         }
-        let hash = self.table.value(elf::DT_HASH).and_then(|at| self.at(at));
+        let hash = self.table.value(elf::DT_HASH).and_then(|at| self.rest(at));
         if let Some(hash) = hash.and_then(|data| HashTable::<Elf>::parse(endian, data).ok()) {
             return hash.symbol_table_length() as usize;
         }
-        let hash = self.table.value(elf::DT_GNU_HASH).and_then(|at| self.at(at));
+        let hash = self.table.value(elf::DT_GNU_HASH).and_then(|at| self.rest(at));
         let hash = hash.and_then(|data| GnuHashTable::<Elf>::parse(endian, data).ok());
         // An empty hash table still says where the symbols that nobody looks up end.
         hash.map_or(0, |hash| hash.symbol_table_length(endian).unwrap_or_else(|| hash.symbol_base()) as usize)
     }
 
-    /// Returns what the file has from an address to the end of the segment that holds it.
-    fn at(&self, address: u64) -> Option<&'data [u8]> {
+    /// Returns where an address lies in the file, and how much there is to the end of the segment that holds it.
+    fn at(&self, address: u64) -> Option<Place> {
+        let length = self.bytes.len().ok()?;
         self.segments.iter().find_map(|segment| {
             let within =
                 address.checked_sub(segment.address).filter(|within| *within < segment.file_bytes)?;
-            let start = usize::try_from(segment.offset.checked_add(within)?).ok()?;
-            let end = usize::try_from(segment.offset.checked_add(segment.file_bytes)?).ok()?;
-            self.bytes.get(start..end)
+            let offset = segment.offset.checked_add(within)?;
+            let end = segment.offset.checked_add(segment.file_bytes).filter(|end| *end <= length)?;
+            Some(Place { offset, size: end - offset })
         })
+    }
+
+    /// Returns what lies from an address on, as much as a table may be long.
+    fn rest(&self, address: u64) -> Option<&'data [u8]> {
+        let Place { offset, size } = self.at(address)?;
+        self.bytes.read_bytes_at(offset, size.min(LONGEST_TABLE)).ok()
+    }
+
+    fn bytes_at(&self, place: Place, size: u64, part: &'static str) -> Result<&'data [u8], ElfError> {
+        if size > LONGEST_TABLE {
+            return Err(ElfError::Excessive { part });
+        }
+        let bytes = (size <= place.size).then(|| self.bytes.read_bytes_at(place.offset, size).ok()).flatten();
+        bytes.ok_or(ElfError::Malformed { part })
+    }
+
+    fn slice<T: Pod>(&self, place: Place, count: usize, part: &'static str) -> Result<&'data [T], ElfError> {
+        let size = (count as u64).checked_mul(size_of::<T>() as u64).ok_or(ElfError::Malformed { part })?;
+        self.bytes_at(place, size, part)?.read_slice_at(0, count).map_err(|()| ElfError::Malformed { part })
+    }
+
+    fn pod<T: Pod>(&self, place: Place, at: u64, part: &'static str) -> Result<&'data T, ElfError> {
+        let end = at.checked_add(size_of::<T>() as u64).filter(|end| *end <= place.size);
+        let read = end.and_then(|_| self.bytes.read_at(place.offset + at).ok());
+        read.ok_or(ElfError::Malformed { part })
     }
 
     fn string(&self, at: u64) -> Result<String, ElfError> {
@@ -260,8 +307,4 @@ impl<'data, 'file, Elf: FileHeader<Endian = Endianness>> Dynamic<'data, 'file, E
         self.budget.set(left);
         Ok(())
     }
-}
-
-fn pod<'data, T: Pod>(data: &'data [u8], at: u64, part: &'static str) -> Result<&'data T, ElfError> {
-    data.read_at(at).map_err(|()| ElfError::Malformed { part })
 }

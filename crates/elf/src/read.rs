@@ -2,13 +2,16 @@
 //!
 //! What the loader reads (program headers and the dynamic segment) decides, and is refused where it is
 //! broken; sections are only asked for what the loader doesn't need, and skipped where they make no
-//! sense, since stripping and patching tools damage them. Memory stays within a few times the file's size.
+//! sense, since stripping and patching tools damage them. Memory stays within a few times what the tables take.
 //!
 //! Spec: <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>
+
+use std::io::{Read, Seek};
 
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::endian::{Endian as _, Endianness};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::read::{ReadCache, ReadRef};
 
 use crate::dynamic::{Dynamic, Table};
 use crate::facts::{AbiTag, Class, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, X86Level};
@@ -48,21 +51,54 @@ impl Facts {
         if !is_elf(bytes) {
             return Err(ElfError::NotElf);
         }
-        match bytes.get(4).copied() {
-            Some(1) => read::<FileHeader32<Endianness>>(bytes, Class::Bits32),
-            Some(2) => read::<FileHeader64<Endianness>>(bytes, Class::Bits64),
-            _ => Err(ElfError::Malformed { part: "header" }),
+        of_class(bytes)
+    }
+
+    /// Reads what an ELF file says, of which only those parts are in memory that say it.
+    ///
+    /// That is a small part of a large library: its headers, and the tables that the loader reads. A reader that
+    /// fails gives the error of a file that ends there.
+    ///
+    /// # Errors
+    /// As [`Facts::read`]; [`ElfError::Excessive`] also for tables that are longer than any library's.
+    pub fn read_from(reader: impl Read + Seek) -> Result<Self, ElfError> {
+        let cache = ReadCache::new(reader);
+        if !(&cache).read_bytes_at(0, 4).is_ok_and(is_elf) {
+            return Err(ElfError::NotElf);
         }
+        of_class(&cache)
     }
 }
 
-fn read<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8], class: Class) -> Result<Facts, ElfError> {
+fn of_class<'data, R: ReadRef<'data>>(bytes: R) -> Result<Facts, ElfError> {
+    match bytes.read_bytes_at(4, 1) {
+        Ok([1]) => read::<FileHeader32<Endianness>, R>(bytes, Class::Bits32),
+        Ok([2]) => read::<FileHeader64<Endianness>, R>(bytes, Class::Bits64),
+        _ => Err(ElfError::Malformed { part: "header" }),
+    }
+}
+
+/// More headers than this have no meaning, however long the file is.
+const MOST_HEADERS: u32 = 1 << 17;
+
+/// No remark and no interpreter's name is longer.
+const LONGEST_REMARK: u64 = 1 << 20;
+
+fn read<'data, Elf, R>(bytes: R, class: Class) -> Result<Facts, ElfError>
+where
+    Elf: FileHeader<Endian = Endianness>,
+    R: ReadRef<'data>,
+{
     let malformed = |part| move |_| ElfError::Malformed { part };
     let header = Elf::parse(bytes).map_err(malformed("header"))?;
     let endian = header.endian().map_err(malformed("header"))?;
+    if !header.phnum(endian, bytes).is_ok_and(|count| count <= MOST_HEADERS) {
+        return Err(ElfError::Malformed { part: "program headers" });
+    }
     let headers = header.program_headers(endian, bytes).map_err(malformed("program headers"))?;
     let segments: Vec<Segment> = headers.iter().map(|header| segment::<Elf>(header, endian)).collect();
-    let sections = header.section_headers(endian, bytes).unwrap_or_default();
+    let few = header.shnum(endian, bytes).is_ok_and(|count| count <= MOST_HEADERS);
+    let sections = few.then(|| header.section_headers(endian, bytes).ok()).flatten().unwrap_or_default();
     let names = header.section_strings(endian, bytes, sections).unwrap_or_default();
 
     let mut facts = Facts {
@@ -89,15 +125,16 @@ fn read<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8], class: Class) -> Res
         abi: None,
         x86_level: None,
     };
-    for header in headers {
+    let length = bytes.len().map_err(|()| ElfError::Malformed { part: "header" })?;
+    for header in headers.iter().filter(|header| header.p_filesz(endian).into() <= LONGEST_REMARK) {
         if let Some(name) = header.interpreter(endian, bytes).map_err(malformed("interpreter"))? {
             facts.interpreter = Some(String::from_utf8_lossy(name).into_owned());
         }
-        notes::<Elf>(header, endian, bytes, &mut facts);
+        notes::<Elf, R>(header, endian, bytes, &mut facts);
     }
     for section in sections {
         let name = section.name(endian, names).unwrap_or_default();
-        let size = section.file_range(endian).map_or(0, |(_, size)| size.min(bytes.len() as u64));
+        let size = section.file_range(endian).map_or(0, |(_, size)| size.min(length));
         let loaded = section.sh_flags(endian).contains(elf::SHF_ALLOC);
         if !loaded && (name.starts_with(b".debug_") || name.starts_with(b".zdebug_")) {
             facts.debug_bytes = facts.debug_bytes.saturating_add(size);
@@ -166,10 +203,10 @@ fn stack(segments: &[Segment]) -> Stack {
 }
 
 /// Reads a note segment; notes are remarks, so that a broken one only ends the reading.
-fn notes<Elf: FileHeader<Endian = Endianness>>(
+fn notes<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
     header: &Elf::ProgramHeader,
     endian: Endianness,
-    bytes: &[u8],
+    bytes: R,
     facts: &mut Facts,
 ) {
     let Ok(Some(notes)) = header.notes(endian, bytes) else { return };

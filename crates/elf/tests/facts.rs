@@ -213,3 +213,48 @@ proptest! {
         let _ = Facts::read(&bytes);
     }
 }
+
+/// Counts what is asked of a reader.
+struct Counted<R> {
+    inner: R,
+    bytes: std::rc::Rc<std::cell::Cell<usize>>,
+}
+
+impl<R: std::io::Read> std::io::Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.bytes.set(self.bytes.get() + count);
+        Ok(count)
+    }
+}
+
+impl<R: std::io::Seek> std::io::Seek for Counted<R> {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+#[test]
+fn of_a_large_file_only_the_parts_are_read_that_say_something() {
+    let bytes = ElfObject::new().soname("libbig.so.1").defines("it").debug_bytes(8 << 20).build();
+    let read = std::rc::Rc::default();
+    let counted = Counted { inner: std::io::Cursor::new(&bytes), bytes: std::rc::Rc::clone(&read) };
+    assert_eq!(Facts::read_from(counted), Facts::read(&bytes));
+    assert!(read.get() < 20_000, "{} of {} bytes", read.get(), bytes.len());
+}
+
+proptest! {
+    /// Reading parts says what reading all says, whatever is broken.
+    #[test]
+    fn parts_say_what_the_whole_says(
+        target in prop::sample::select(vec![Target::X86_64, Target::Aarch64]),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
+        let mut bytes = object(target);
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        prop_assert_eq!(Facts::read_from(std::io::Cursor::new(&bytes)), Facts::read(&bytes));
+    }
+}

@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,12 +125,12 @@ impl Store {
             }
             let blob = fs::File::open(&path).map_err(StoreError::io("open", &path))?;
             let blob = OpenPack { file: blob, path, extents: Extents::new() };
-            return Ok(Content { pack: Arc::new(blob), position: 0, end: file.size });
+            return Ok(Content { pack: Arc::new(blob), start: 0, position: 0, end: file.size });
         };
         let pack = self.open_pack(id)?;
         let missing = || StoreError::Missing { what: format!("{} of pack {}", file.content, id.0) };
         let (offset, size) = *pack.extents.get(&file.content).ok_or_else(missing)?;
-        Ok(Content { pack, position: offset, end: offset + size })
+        Ok(Content { pack, start: offset, position: offset, end: offset + size })
     }
 
     fn open_pack(&self, id: PackId) -> Result<Arc<OpenPack>, StoreError> {
@@ -204,7 +204,8 @@ pub(super) fn check(path: &Path) -> Result<bool, StoreError> {
     // In the order in which they lie there.
     contents.sort_by_key(|(_, extent)| **extent);
     for (digest, (offset, size)) in contents {
-        let content = Content { pack: Arc::clone(&pack), position: *offset, end: offset + size };
+        let content =
+            Content { pack: Arc::clone(&pack), start: *offset, position: *offset, end: offset + size };
         let mut reader = HashingReader::new(content);
         io::copy(&mut reader, &mut io::sink()).map_err(StoreError::io("read", path))?;
         if reader.finish().0 != *digest {
@@ -267,6 +268,7 @@ impl Drop for PackWriter {
 /// The content of one file, read from its pack or blob.
 pub struct Content {
     pack: Arc<OpenPack>,
+    start: u64,
     position: u64,
     end: u64,
 }
@@ -280,6 +282,21 @@ impl Content {
     /// Returns where in [`Content::path`] the rest of the content lies: offset and length in bytes.
     pub fn extent(&self) -> (u64, u64) {
         (self.position, self.end - self.position)
+    }
+}
+
+impl Seek for Content {
+    /// Moves within the content, or to its end at most.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (from, by) = match to {
+            SeekFrom::Start(offset) => (self.start, i64::try_from(offset).ok()),
+            SeekFrom::Current(offset) => (self.position, Some(offset)),
+            SeekFrom::End(offset) => (self.end, Some(offset)),
+        };
+        let position = by.and_then(|by| from.checked_add_signed(by));
+        let position = position.filter(|position| (self.start..=self.end).contains(position));
+        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.position - self.start)
     }
 }
 
