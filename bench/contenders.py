@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import bases
 import machine
 from daemon import DOCKER, Daemon
 from measure import Cost, measure
@@ -19,6 +20,9 @@ from projects import Project
 
 BENCH = Path(__file__).resolve().parent
 PATIENCE_SECONDS = 60
+
+DOWNLOADS = [b"PK\x03\x04", b"!<ar"]
+"""What wheels and Debian packages begin with."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,30 @@ class Minke:
         shutil.rmtree(self.cache, ignore_errors=True)
         settle()
 
-    def build(self, project: Project, archive: Path | None = None) -> Cost:
-        argv = [self.binary, "build", "--quiet", "--locked", project.place]
+    def run(self, project: Project, command: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+        """Runs another command for a project, which isn't measured."""
+        measure([self.binary, command, "--quiet", *arguments, project.place], log=self.out / "log", env=env or self.env)
+
+    def released(self) -> dict[str, str]:
+        """An environment in which the archive of security updates isn't known."""
+        suite = machine.apt_sources(bases.SUITE)[0].split()
+        return {**self.env, "MINKE_DEBIAN_MIRROR": suite[2]}
+
+    def keep_downloads(self) -> None:
+        """Empties the cache but for what a build of an empty project leaves, and for wheels and packages."""
+        blobs = [blob for blob in (self.cache / "v2/blobs").glob("*/*") if blob.open("rb").read(4) in DOWNLOADS]
+        kept = self.out / "downloads"
+        shutil.rmtree(kept, ignore_errors=True)
+        for blob in blobs:
+            place = kept / blob.relative_to(self.cache)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            blob.rename(place)
+        self.forget()
+        shutil.copytree(self.ready, self.cache, symlinks=True)
+        shutil.copytree(kept, self.cache, dirs_exist_ok=True)
+
+    def build(self, project: Project, archive: Path | None = None, more: tuple = ()) -> Cost:
+        argv = [self.binary, "build", "--quiet", "--locked", *more, project.place]
         if archive:
             archive.unlink(missing_ok=True)
             argv += ["-o", f"docker-archive:{archive}:bench/minke-{project.app}:latest"]

@@ -115,6 +115,7 @@ impl Job<'_> {
     /// # Errors
     /// [`BytecodeError`] names whose modules.
     pub fn run(&self, store: &Store, interpreter: &Interpreter) -> Result<Tree, BytecodeError> {
+        let _span = tracing::info_span!("compile", owner = self.part.owner.name()).entered();
         let Remembered { tree } = store.memo(KIND, &self.key(), || {
             let tree = match self.part.owner {
                 Owner::Project { .. } => self.of_project(store, interpreter)?,

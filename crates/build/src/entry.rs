@@ -1,6 +1,8 @@
 //! What a container of the image runs, and why that.
 
-use minke_cas::{Entry as TreeEntry, ImagePath, Tree};
+use std::collections::BTreeSet;
+
+use minke_cas::ImagePath;
 
 use crate::project::Shape;
 use crate::request::Entry;
@@ -14,8 +16,8 @@ pub struct Clues<'project> {
     pub scripts: &'project [String],
     /// The text of its Procfile, if it has one.
     pub procfile: Option<&'project str>,
-    /// The project's own files where they lie in the image.
-    pub app: &'project Tree,
+    /// Those of [`landmarks`] that are files of the project's.
+    pub landmarks: &'project BTreeSet<ImagePath>,
     /// Where Python looks for them: the site-packages of a package that is installed, or `/app`.
     pub import_root: &'project ImagePath,
     /// The import name that the project's name suggests.
@@ -36,6 +38,12 @@ pub fn decide(settings: &Settings, clues: &Clues<'_>) -> Entry {
     }
     let (entrypoint, reason) = guess(clues);
     Entry { entrypoint, cmd, reason }
+}
+
+/// Returns the files that decide what a container runs, if they are there.
+pub fn landmarks(import_root: &ImagePath, module: &str) -> BTreeSet<ImagePath> {
+    let names = [format!("{module}/__main__.py"), "main.py".to_owned(), "app.py".to_owned()];
+    names.iter().filter_map(|name| import_root.join_str(name).ok()).collect()
 }
 
 fn guess(clues: &Clues<'_>) -> (Vec<String>, String) {
@@ -74,7 +82,7 @@ fn guess(clues: &Clues<'_>) -> (Vec<String>, String) {
 
 fn has_file(clues: &Clues<'_>, relative: &str) -> bool {
     let path = clues.import_root.join_str(relative).ok();
-    path.and_then(|path| clues.app.get(&path)).is_some_and(|entry| matches!(entry, TreeEntry::File(_)))
+    path.is_some_and(|path| clues.landmarks.contains(&path))
 }
 
 /// Reads the `web` line; one that needs a shell is left alone, since the image has none.
@@ -86,19 +94,8 @@ fn web_process(procfile: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use minke_cas::{Digest, File, Mode};
-
     use super::*;
     use crate::settings::{CommandLine, Origin, Said};
-
-    fn app(files: &[&str]) -> Tree {
-        let mut tree = Tree::new();
-        for path in files {
-            let file = File::new(Digest::of(b""), 0, Mode::REGULAR);
-            tree.insert(&path.parse().unwrap(), file.into()).unwrap();
-        }
-        tree
-    }
 
     fn decided(settings: &Settings, scripts: &[&str], procfile: Option<&str>, files: &[&str]) -> String {
         let scripts: Vec<_> = scripts.iter().map(|&script| script.to_owned()).collect();
@@ -107,7 +104,7 @@ mod tests {
             shape: &Shape::Files,
             scripts: &scripts,
             procfile,
-            app: &app(files),
+            landmarks: &files.iter().map(|path| path.parse().unwrap()).collect(),
             import_root: &import_root,
             module: "pkg",
         };

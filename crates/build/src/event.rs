@@ -100,9 +100,13 @@ impl Reporter {
 
     /// Runs some work and returns what it said to the user beside its result.
     pub fn overhear<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<Said>) {
-        *self.heard.lock().expect(UNPOISONED) = Some(Vec::new());
+        let outer = self.heard.lock().expect(UNPOISONED).replace(Vec::new());
         let result = work();
-        (result, self.heard.lock().expect(UNPOISONED).take().unwrap_or_default())
+        let mut heard = self.heard.lock().expect(UNPOISONED);
+        let said = heard.take().unwrap_or_default();
+        // Who listens to more than this work hears it, too.
+        *heard = outer.map(|outer| [outer, said.clone()].concat());
+        (result, said)
     }
 
     /// Says again what was said when a remembered result was made.

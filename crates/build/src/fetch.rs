@@ -61,6 +61,9 @@ where
         order.into_iter().partition(|&index| errands[index].source.is_some());
     let fetch = |index: usize| {
         let Errand { source, subject } = &errands[index];
+        let file = source.as_ref().map(|source| source.url.to_string());
+        let file = file.as_deref().and_then(|url| url.rsplit('/').next());
+        let _span = tracing::info_span!("fetch", file).entered();
         let fetched = source.as_ref().map_or(Ok(()), |source| client.fetch(source, store, meter));
         fetched.map_err(|error| failed(subject, error))
     };

@@ -1,5 +1,6 @@
 //! From a project directory to an image, hop by hop.
 
+mod app;
 pub(crate) mod base;
 mod ground;
 mod inputs;
@@ -8,21 +9,22 @@ mod locks;
 pub(crate) mod making;
 mod planning;
 mod twin;
+mod whole;
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use minke_cas::{Epoch, ImagePath, Meter, Store, Tree};
+use minke_cas::{Epoch, ImagePath, Meter, Store};
 use minke_distro::{PackageName as DebName, setup};
 use minke_net::{Client, FetchError};
 use minke_oci::{Compression, Destination, Image, Reference};
 use minke_python::{Distribution, Installed, Target, Venv};
 
+use self::app::App;
 use self::base::Base;
-use self::ground::Laid;
+use self::whole::Whole;
 use crate::debian::{self, Pick, Roots};
 use crate::entry::{self, Clues};
 use crate::error::BuildError;
@@ -31,18 +33,16 @@ use crate::fetch::Fetcher;
 use crate::parts::{Overruled, Owner, Part, Settled, Strictness, settle};
 use crate::plan::Plan;
 use crate::platform::Platform;
-use crate::project::ignore::Purpose;
-use crate::project::sources::{LeftOut, Sources};
-use crate::project::{Project, Shape};
+use crate::project::Project;
 use crate::request::{Built, BuiltLayer, Entry, LockPolicy, Request, Upgrade};
 use crate::settings::{BuildIsolation, Origin, Packing, Settings};
 use crate::supply::{Supply, SupplyError};
 use crate::system::{self, Package, SystemError};
 use crate::system_lock::{Change, SystemLock};
 use crate::uv::{FindUvError, Resolver};
-use crate::wheels::{self, Belongs, Needs, Wheel};
+use crate::wheels::{self, Needs, Wheel};
 use crate::workshop::{BackendError, Resolving, Workshop, Yard};
-use crate::{config, deliver, epoch, lock, outside, project, uv};
+use crate::{config, deliver, epoch, lock, outside, uv};
 
 /// Builds an image, names it in the store, and hands it over to where it was asked for.
 ///
@@ -140,15 +140,6 @@ struct Grounded {
     before: SystemLock,
 }
 
-/// What is the user's own in the image.
-struct App {
-    parts: Vec<Part>,
-    epoch: Epoch,
-    left_out: BTreeMap<String, LeftOut>,
-    scripts: Vec<String>,
-    import_root: ImagePath,
-}
-
 impl Foreman<'_> {
     fn build(&self, grounded: Grounded) -> Result<Built, BuildError> {
         let base = self.base()?;
@@ -157,27 +148,24 @@ impl Foreman<'_> {
         let (own, others) = self.wheels(&project, &base)?;
         self.say_plan(&base, others.iter().chain(&own));
         let app = self.app(&project, &base, &own)?;
-        let mut laid = self.ground((&project, &base), &others, &app)?;
+        let whole = self.whole((&project, &base), &others, &app)?;
         let twins = self.twins_packages(&base)?;
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
-        let entry = self.entry(&project, &app, &laid);
-        let top = self.app_layer(&base, &laid)?;
-        laid.layers.extend(top);
-        let image = self.image(base.inherited.as_ref(), &laid.layers, &entry, app.epoch)?;
+        let entry = self.entry(&project, &app, &whole);
+        let image = self.image(base.inherited.as_ref(), &whole.layers, &entry, app.epoch)?;
         self.check_compression(&image, &grounded.wanted)?;
         self.deliver(&image, &name, &grounded.wanted)?;
-        let inputs = self.inputs(&base, &others, &app);
         let twin = |picks: Vec<Pick>| {
             let (made, sent) = ((&image, &entry, app.epoch), (&name, grounded.wanted.as_slice()));
-            self.twin((&base, &picks), &laid.layers, made, sent)
+            self.twin((&base, &picks), &whole.layers, made, sent)
         };
         let twin = twins.map(twin).transpose()?;
         Ok(Built {
             twin,
-            why: inputs.note(self.store, &format!("{} {}", name.tagged(), self.platform())),
+            why: self.why((&project, &base), (&others, &app), (&name, &image))?,
             name: name.tagged(),
             digest: image.manifest,
-            layers: laid.layers.iter().map(line).collect(),
+            layers: whole.layers.iter().map(line).collect(),
             entry,
             left_out: app.left_out,
             timings: std::mem::take(&mut self.timings.lock().expect("no thread panics with this lock")),
@@ -192,7 +180,7 @@ impl Foreman<'_> {
         let mut changes = locks::python_changes(&project, &others);
         let app = self.app(&project, &base, &own)?;
         let (mut later, _) = self.others_parts(&project, &base, &others)?;
-        later.extend(app.parts);
+        later.extend(self.made_app((&project, &base), &app)?.parts.iter().cloned());
         self.with_system(&base, later)?;
         let now = self.supply.lock();
         locks::keep(grounded.place.as_deref(), (&grounded.before, &now), self.locks())?;
@@ -211,6 +199,7 @@ impl Foreman<'_> {
         unit: Unit,
         work: impl FnOnce(&Meter) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
+        let _span = tracing::info_span!("hop", name = ?hop).entered();
         let (meter, began) = (Arc::new(Meter::default()), Instant::now());
         self.reporter.say(Event::Started { hop, unit, meter: Arc::clone(&meter) });
         let result = work(&meter)?;
@@ -358,87 +347,11 @@ impl Foreman<'_> {
         }
     }
 
-    /// Brings together what is the user's own: the wheels of directories, the project's files, `files` of the settings.
-    fn app(&self, project: &Project, base: &Base, own: &[Wheel]) -> Result<App, BuildError> {
-        let epoch = self.epoch(project);
-        let (mut parts, mut scripts) = (Vec::new(), Vec::new());
-        if !own.is_empty() {
-            let installed = self.installed(base, own)?;
-            for (wheel, installed) in own.iter().zip(installed) {
-                wheels::oddities(&installed).for_each(|oddity| self.reporter.note(oddity));
-                if wheel.part == Belongs::Project {
-                    scripts = installed.console_scripts.iter().cloned().collect();
-                }
-                let owner = Owner::Project { name: installed.name.to_string() };
-                parts.push(Part { owner, tree: installed.tree, epoch });
-            }
-        }
-        let (tree, left_out) = self.files(project)?;
-        let import_root = if project.is_package() {
-            base.venv.site_packages()
-        } else {
-            parts.push(Part { owner: Owner::Project { name: project.name() }, tree, epoch });
-            config::HOME.parse().expect("a path")
-        };
-        let owner = Owner::Project { name: "`files` in [tool.minke]".to_owned() };
-        parts.push(Part { owner, tree: self.extra_files(project)?, epoch });
-        let parts = parts.into_iter().flat_map(Part::pieces).collect();
-        Ok(App { parts, epoch, left_out, scripts, import_root })
-    }
-
     fn installed(&self, base: &Base, wheels: &[Wheel]) -> Result<Vec<Installed>, BuildError> {
         self.hop(Hop::Unpack, Unit::Bytes, |meter| {
             wheels::install_all(self.fetcher(meter), wheels, &base.target, &base.venv)
                 .map_err(BuildError::Wheels)
         })
-    }
-
-    fn files(&self, project: &Project) -> Result<(Tree, BTreeMap<String, LeftOut>), BuildError> {
-        let purpose = match &project.shape {
-            Shape::Package => Purpose::Build,
-            Shape::Files => Purpose::Application,
-            Shape::Script(name) => {
-                let at = format!("{}/{name}", config::HOME).parse().map_err(BuildError::FileName)?;
-                let tree = Sources::extra(&project.root.join(name), &at, self.store);
-                return Ok((tree.map_err(BuildError::Sources)?, BTreeMap::new()));
-            }
-            Shape::Requirement(_) => return Ok((Tree::new(), BTreeMap::new())),
-        };
-        let read = |error| BuildError::Sources(crate::project::sources::SourcesTreeError::Read(error));
-        let sources = Sources::scan(&project.root, &self.ignored(project), purpose).map_err(read)?;
-        let home: ImagePath = config::HOME.parse().expect("a path");
-        let left_out = sources.left_out.iter().map(|(reason, sum)| ((*reason).to_owned(), *sum)).collect();
-        let tree = match purpose {
-            Purpose::Application => {
-                let clean = project::texts_without_secrets(&project.root);
-                sources.with_texts(clean).tree(self.store, &home).map_err(BuildError::Sources)?
-            }
-            Purpose::Build => Tree::new(),
-        };
-        Ok((tree, left_out))
-    }
-
-    /// Returns the patterns of what stays out: the settings', and what this build writes into the project.
-    fn ignored(&self, project: &Project) -> Vec<String> {
-        let written = self.request.outputs.iter().filter_map(|output| {
-            let place = output.split(':').nth(1).filter(|_| !output.starts_with("docker-daemon:"))?;
-            let place = self.request.host.directory.join(place);
-            let relative = place.strip_prefix(self.request.host.directory.join(&project.root)).ok()?;
-            relative.to_str().filter(|text| !text.is_empty()).map(str::to_owned)
-        });
-        self.request.settings.ignore.iter().cloned().chain(written).collect()
-    }
-
-    fn extra_files(&self, project: &Project) -> Result<Tree, BuildError> {
-        let mut all = Tree::new();
-        for (at, from) in &self.request.settings.files {
-            let tree =
-                Sources::extra(&project.root.join(from), at, self.store).map_err(BuildError::Sources)?;
-            all = all
-                .join(&tree)
-                .map_err(|conflict| BuildError::Settle(crate::parts::SettleError::Extra(conflict)))?;
-        }
-        Ok(all)
     }
 
     /// Returns the distribution packages that the settings ask for by name, and those of a shell.
@@ -459,15 +372,14 @@ impl Foreman<'_> {
         Ok(wished)
     }
 
-    fn entry(&self, project: &Project, app: &App, laid: &Laid) -> Entry {
-        let module = project.name().replace('-', "_");
+    fn entry(&self, project: &Project, app: &App<'_>, whole: &Whole) -> Entry {
         let clues = Clues {
-            scripts: laid.scripts.as_deref().unwrap_or(&app.scripts),
+            scripts: &whole.scripts,
             shape: &project.shape,
             procfile: project.procfile.as_deref(),
-            app: &projects_tree(&app.parts),
+            landmarks: &whole.landmarks,
             import_root: &app.import_root,
-            module: &module,
+            module: &app::module(project),
         };
         entry::decide(&self.request.settings, &clues)
     }
@@ -587,12 +499,6 @@ fn venv(target: &Target, interpreter: ImagePath) -> Venv {
         python: target.python,
         interpreter,
     }
-}
-
-/// Returns the project's own files among parts.
-fn projects_tree(parts: &[Part]) -> Tree {
-    let own = parts.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
-    own.fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree))
 }
 
 /// Says whose a file of some parts is, as a lock gives the reason.

@@ -3,10 +3,10 @@
 //! This module and those below it are the one door to the project's files.
 
 pub mod ignore;
+mod notes;
 pub mod requirement_files;
 mod requirements;
 mod script;
-mod seen;
 pub mod sources;
 mod workspace;
 

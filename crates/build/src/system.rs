@@ -92,6 +92,7 @@ fn title(pick: &Pick) -> String {
 }
 
 fn unpack(store: &Store, pick: &Pick) -> Result<Package, SystemError> {
+    let _span = tracing::info_span!("unpack package", package = title(pick)).entered();
     let Prepared { control, tree } = store.memo("package-1", &Key { package: pick.digest }, || {
         let file = std::io::BufReader::new(store.open_blob(&pick.digest)?);
         let unpacked = deb::unpack(file, store, deb::pack_id(&pick.digest));

@@ -301,6 +301,7 @@ pub fn install_all(
 
 fn install(store: &Store, wheel: &Wheel, venv: &Venv) -> Result<Installed, WheelsError> {
     let Wheel { name, digest, provenance, size: _, source: _, part: _ } = wheel;
+    let _span = tracing::info_span!("install wheel", %name).entered();
     let key = Key { wheel: *digest, name: name.to_string(), venv, provenance };
     store.memo("wheel-1", &key, || {
         let reader = io::BufReader::new(store.open_blob(digest)?);

@@ -29,22 +29,30 @@ pub struct Reason {
 
 const KIND: &str = "inputs-1";
 
+const IMAGE: &str = "inputs-of-1";
+
+/// Tells whether what was noted last under a name is what this very image was made from.
+pub fn is_noted(store: &Store, name: &str, image: &Digest) -> bool {
+    store.jotted(IMAGE, &Digest::of(name.as_bytes())).is_some_and(|noted| noted == image.as_bytes())
+}
+
 impl Inputs {
     /// Adds a field of a layer.
     pub fn add(&mut self, layer: &str, field: impl Into<String>, value: impl Into<String>) {
         self.layers.entry(layer.to_owned()).or_default().insert(field.into(), value.into());
     }
 
-    /// Notes these inputs under an image's name, and returns how they differ from those that were noted there;
-    /// none if nothing was.
-    pub fn note(&self, store: &Store, image: &str) -> Option<Vec<Reason>> {
-        let key = Digest::of(image.as_bytes());
+    /// Notes an image's inputs under its name, and returns how they differ from those that were noted there; none if
+    /// nothing was.
+    pub fn note(&self, store: &Store, name: &str, image: &Digest) -> Option<Vec<Reason>> {
+        let key = Digest::of(name.as_bytes());
         let before: Option<Self> =
             store.jotted(KIND, &key).and_then(|bytes| serde_json::from_slice(&bytes).ok());
         if before.as_ref() != Some(self) {
             // Without it the next build has nothing to compare with, and says so.
             let _ = store.jot(KIND, &key, &serde_json::to_vec(self).expect("texts are JSON"));
         }
+        let _ = store.jot(IMAGE, &key, image.as_bytes());
         before.map(|before| before.reasons(self))
     }
 
@@ -90,13 +98,15 @@ mod tests {
         inputs.add("rest", "idna", "3.1");
         inputs.add("app", "/app/main.py", "aaaa");
         inputs.add("system", "libgomp1", "14");
-        assert_eq!(inputs.note(&store, "shop:latest linux/amd64"), None);
-        assert_eq!(inputs.note(&store, "shop:latest linux/amd64"), Some(Vec::new()));
+        let (name, image) = ("shop:latest linux/amd64", Digest::of(b"an image"));
+        assert_eq!(inputs.note(&store, name, &image), None);
+        assert_eq!(inputs.note(&store, name, &image), Some(Vec::new()));
+        assert!(is_noted(&store, name, &image) && !is_noted(&store, name, &Digest::of(b"another")));
         let mut later = Inputs::default();
         later.add("rest", "six", "1.17");
         later.add("rest", "rich", "14");
         later.add("app", "/app/main.py", "aaaa");
-        let reasons = later.note(&store, "shop:latest linux/amd64").unwrap();
+        let reasons = later.note(&store, name, &Digest::of(b"another")).unwrap();
         let lines: Vec<_> = reasons
             .iter()
             .map(|Reason { layer, field, before, after }| format!("{layer} {field:?} {before:?} {after:?}"))

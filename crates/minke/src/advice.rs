@@ -28,6 +28,10 @@ pub(crate) enum Exit {
     Network,
     /// A bug in minke.
     Bug,
+    /// What was to run in a container cannot be executed; the status that shells and Docker give.
+    NotExecutable,
+    /// What was to run in a container isn't there; the status that shells and Docker give.
+    NotFound,
 }
 
 impl Exit {
@@ -39,6 +43,8 @@ impl Exit {
             Self::SourceBuild => 3,
             Self::Network => 5,
             Self::Bug => 70,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
         }
     }
 }
@@ -54,9 +60,12 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Advice {
     /// With which status minke exits.
     pub(crate) exit: Exit,
-    /// What the user can do, if it isn't said by the error.
-    pub(crate) help: Option<String>,
+    /// What the user can do.
+    pub(crate) help: String,
 }
+
+/// What to do about what cannot happen.
+const BUG: &str = "this is a bug in minke: please report it with what `--verbose` says";
 
 /// Advises on a failure.
 pub(crate) fn advise(failure: &Failure) -> Advice {
@@ -68,8 +77,13 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
         }
         Failure::Cache(error) => store(error),
         Failure::Upkeep(error) => store(error),
-        Failure::Output(_) => Exit::Project.silent(),
-        Failure::Signals(_) => Exit::Bug.silent(),
+        Failure::Output(_) => {
+            Exit::Project.help("see that whoever reads the output stays, and that its disk isn't full")
+        }
+        Failure::Timings(_) => {
+            Exit::Project.help("the image is built; give `--timings` a place that can be written")
+        }
+        Failure::Signals(_) => Exit::Bug.help(BUG),
         Failure::Project(error) => foreman::project(error),
         Failure::Images(error) => foreman::images(error),
         Failure::Wheelhouse(error) => wheelhouse(error),
@@ -125,10 +139,6 @@ fn store(error: &StoreError) -> Advice {
 
 impl Exit {
     fn help(self, help: impl Into<String>) -> Advice {
-        Advice { exit: self, help: Some(help.into()) }
-    }
-
-    fn silent(self) -> Advice {
-        Advice { exit: self, help: None }
+        Advice { exit: self, help: help.into() }
     }
 }

@@ -47,7 +47,8 @@ Examples:
   minke run hello
 
 Exit status: 0 done, 1 the project or its inputs are at fault, 2 usage, \
-3 a wheel cannot be built, 5 network, mirror, index or daemon, 70 a bug in minke, 130 interrupted. \
+3 a wheel cannot be built, 5 network, mirror, index or daemon, 70 a bug in minke, \
+126 and 127 a program that cannot run, 130 interrupted. \
 `minke run` exits as the container's program does."
 )]
 pub(crate) struct Arguments {

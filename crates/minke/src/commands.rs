@@ -17,6 +17,7 @@ use crate::foreman::{self, BuildError, RunRequest};
 use crate::settings::Surroundings;
 use crate::signals;
 use crate::task::{BuildTask, LibsTask, Meant, Task, Why};
+use crate::timings::Recording;
 use crate::ui::Screen;
 
 /// Does what is meant, and returns the status to exit with.
@@ -71,7 +72,11 @@ fn build(
 ) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let why = task.why;
-    let built = shown(task, caches, (screen, around), foreman::build)?;
+    let recording = task.timings.as_deref().map(Recording::begin);
+    let built = shown(task, caches, (screen, around), foreman::build);
+    let kept = recording.map_or(Ok(()), Recording::end);
+    let built = built?;
+    kept.map_err(Failure::Timings)?;
     if why == Why::Asked {
         screen.why(built.why.as_deref());
     }
@@ -121,7 +126,7 @@ fn shown<T>(
     (screen, around): (&Screen, &Surroundings),
     work: impl FnOnce(&Request, &Store, &Reporter) -> Result<T, BuildError>,
 ) -> Result<T, Failure> {
-    let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why: _ } = task;
+    let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why: _, timings: _ } = task;
     let in_files = if from.is_some() { Ok(Vec::new()) } else { foreman::wishes(&project) };
     let settings = Settings::of(in_files.map_err(Failure::Project)?.into_iter().chain(wishes));
     cache_also.extend(settings.cache_also.iter().map(|also| project.join(also)));

@@ -5,6 +5,7 @@ use minke_cas::StoreError;
 use crate::foreman::{BuildError, ImagesError, ProjectError, WheelhouseError};
 use crate::settings::SurroundingsError;
 use crate::task::UsageError;
+use crate::timings::TimingsError;
 use crate::ui::OutputError;
 
 /// A command that failed.
@@ -25,6 +26,9 @@ pub(crate) enum Failure {
     /// The result cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// A trace cannot be kept.
+    #[error(transparent)]
+    Timings(TimingsError),
     /// Signals cannot be caught.
     #[error("cannot watch for signals")]
     Signals(#[source] std::io::Error),

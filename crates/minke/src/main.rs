@@ -13,6 +13,7 @@ mod foreman;
 mod settings;
 mod signals;
 mod task;
+mod timings;
 mod ui;
 
 use std::process::ExitCode;

@@ -118,6 +118,8 @@ pub(crate) struct BuildTask {
     pub(crate) twin: Twin,
     /// Whether it is to be said why layers are other ones.
     pub(crate) why: Why,
+    /// Where a trace of what took how long goes.
+    pub(crate) timings: Option<PathBuf>,
 }
 
 /// Files whose needs are to be found out.
@@ -292,7 +294,8 @@ fn cache_task(command: Option<CacheCommand>) -> CacheTask {
 type Said = Vec<(&'static str, Wishes)>;
 
 fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
-    let BuildArguments { project, from, verbose: _, why, image, python, system, container } = arguments;
+    let BuildArguments { project, from, verbose: _, why, timings, image, python, system, container } =
+        arguments;
     let tag = image.tag.as_ref().map(Reference::tagged);
     let load = image.load.then(|| format!("docker-daemon:{}", tag.as_deref().unwrap_or_default()));
     let outputs = image.output.iter().cloned().chain(load).collect();
@@ -307,7 +310,8 @@ fn build_task(arguments: BuildArguments, around: &Surroundings) -> Result<BuildT
     let wishes = wishes_over(said, around)?;
     let (project, upgrade) = (around.absolute(&project), Upgrade::Nothing);
     let why = if why { Why::Asked } else { Why::Unasked };
-    Ok(BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why })
+    let timings = timings.map(|place| around.absolute(&place));
+    Ok(BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why, timings })
 }
 
 fn plan_task(arguments: PlanArguments, around: &Surroundings) -> Result<BuildTask, UsageError> {
@@ -325,6 +329,7 @@ fn plan_task(arguments: PlanArguments, around: &Surroundings) -> Result<BuildTas
         outputs: Vec::new(),
         twin: Twin::Unwanted,
         why,
+        timings: None,
     })
 }
 
@@ -360,6 +365,7 @@ fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTas
         outputs: Vec::new(),
         twin: Twin::Unwanted,
         why,
+        timings: None,
     })
 }
 

@@ -4,6 +4,7 @@
 //! fixed: another level is another image.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,18 @@ impl Compressor {
         };
         &self.member[..size]
     }
+}
+
+/// Reads what a blob was compressed from.
+pub(crate) fn decompressed<'a>(
+    blob: impl io::BufRead + 'a,
+    compression: Compression,
+) -> io::Result<Box<dyn io::Read + 'a>> {
+    Ok(match compression {
+        Compression::None => Box::new(blob),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(blob)),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(blob)?),
+    })
 }
 
 fn make_room(buffer: &mut Vec<u8>, size: usize) {

@@ -13,13 +13,14 @@ mod apply;
 use std::io::{BufReader, Read};
 
 use minke_cas::{
-    DiffId, Digest, File, HashingReader, ImagePath, Mode, Owner, PackId, PathError, Store, StoreError,
+    DiffId, Digest, Entry, File, HashingReader, ImagePath, Mode, Owner, PackId, PathError, Store, StoreError,
     Symlink, Tree, TreeError,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::compression::decompressed;
 use crate::tar::{Kind, TarReader};
-use crate::{Compression, Image, ImageError, ImageLayer, TarError};
+use crate::{Image, ImageError, ImageLayer, TarError};
 
 /// What a name that deletes starts with.
 const WHITEOUT: &str = ".wh.";
@@ -132,15 +133,53 @@ pub(crate) enum Change {
 
 pub(crate) type Changes = Vec<(ImagePath, Change)>;
 
-/// Remembers what a layer does that was not read but written.
-pub(crate) fn remember(store: &Store, diff_id: &DiffId, changes: &Changes) -> Result<(), StoreError> {
-    store.remember(MEMO, diff_id, changes)
+/// What a layer does that was not read but written: the entries are its segments', which are remembered for
+/// themselves, so that a layer in which one segment is new costs one segment.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Parts {
+    pub(crate) directories: Vec<(ImagePath, Mode, Owner)>,
+    /// The digests of the segments' trees.
+    pub(crate) segments: Vec<Digest>,
+}
+
+impl Parts {
+    /// Remembers what a layer does.
+    pub(crate) fn remember(&self, store: &Store, diff_id: &DiffId) -> Result<(), StoreError> {
+        store.remember(PARTS, diff_id, self)
+    }
+
+    fn changes(self, store: &Store) -> Option<Changes> {
+        let directory = |(path, mode, owner)| (path, Change::Directory(mode, owner));
+        let mut changes: Changes = self.directories.into_iter().map(directory).collect();
+        for digest in self.segments {
+            let tree: Tree = store.recall(SEGMENT, &digest)?;
+            changes.extend(tree.walk().filter_map(|(path, entry)| match entry {
+                Entry::Directory(_) => None,
+                Entry::File(file) => Some((path, Change::File(file.clone()))),
+                Entry::Symlink(link) => Some((path, Change::Symlink(link.clone()))),
+            }));
+        }
+        Some(changes)
+    }
+}
+
+/// Remembers the tree that a segment was made from.
+pub(crate) fn remember_segment(store: &Store, tree: &Tree) -> Result<(), StoreError> {
+    store.remember(SEGMENT, &tree.digest(), tree)
 }
 
 const MEMO: &str = "layer-1";
 
+const PARTS: &str = "layer-parts-1";
+
+const SEGMENT: &str = "segment-tree-1";
+
 fn read_layer(store: &Store, layer: &ImageLayer) -> Result<Changes, FlattenError> {
     if let Some(changes) = store.recall(MEMO, &layer.diff_id) {
+        return Ok(changes);
+    }
+    let parts = store.recall::<_, Parts>(PARTS, &layer.diff_id);
+    if let Some(changes) = parts.and_then(|parts| parts.changes(store)) {
         return Ok(changes);
     }
     let pack = PackId::of(MEMO, &layer.diff_id.digest());
@@ -148,13 +187,9 @@ fn read_layer(store: &Store, layer: &ImageLayer) -> Result<Changes, FlattenError
     let blob = BufReader::with_capacity(256 * 1024, blob);
     let damaged =
         |error| FlattenError::Tar { layer: layer.descriptor.digest, source: TarError::Input(error) };
-    let tar: Box<dyn Read> = match layer.compression()? {
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(blob)),
-        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(blob).map_err(damaged)?),
-        Compression::None => Box::new(blob),
-    };
+    let tar = decompressed(blob, layer.compression()?).map_err(damaged)?;
     let changes = unpack(store, layer, pack, HashingReader::new(tar))?;
-    remember(store, &layer.diff_id, &changes)?;
+    store.remember(MEMO, &layer.diff_id, &changes)?;
     Ok(changes)
 }
 
@@ -162,7 +197,7 @@ fn unpack(
     store: &Store,
     layer: &ImageLayer,
     pack: PackId,
-    input: HashingReader<Box<dyn Read>>,
+    input: HashingReader<Box<dyn Read + '_>>,
 ) -> Result<Changes, FlattenError> {
     let digest = layer.descriptor.digest;
     let damaged = |source| FlattenError::Tar { layer: digest, source };

@@ -12,9 +12,9 @@ use minke_cas::{DiffId, Entry, Epoch, Hasher, ImagePath, Meter, Mode, Owner, Sto
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
-use crate::compression::Compressor;
-use crate::flatten::{self, Change, Changes};
-use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, unwritten};
+use crate::compression::{Compressor, decompressed};
+use crate::flatten::Parts;
+use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, known, unwritten};
 use crate::tar::{END, Member, MemberKind, header};
 use crate::{Compression, Descriptor, LayerError, Segment, SegmentBlob};
 
@@ -92,13 +92,15 @@ fn assemble(
 ) -> Result<Written, LayerError> {
     let directories = directories(spec)?;
     let members = check_paths(spec, &directories)?;
-    for segment in &spec.segments {
-        meter.expect(SegmentTar::new(store, segment).measure()?);
+    let known: Vec<_> = spec.segments.iter().map(|segment| known(store, segment, compression)).collect();
+    for (segment, known) in spec.segments.iter().zip(&known) {
+        let measure = || SegmentTar::new(store, segment).measure();
+        meter.expect(known.map_or_else(measure, |blob| Ok(blob.tar_size))?);
     }
     let head = directories_tar(&directories);
     // Compressing takes twenty times as long as hashing, so that one thread does the latter beside it.
     let (hashed, compressed) = rayon::join(
-        || hash(store, &head, &spec.segments),
+        || hash(store, &head, (&spec.segments, &known, compression)),
         || {
             let blobs = spec.segments.par_iter().map(|segment| compress(store, segment, compression, meter));
             blobs.collect::<Result<Vec<SegmentBlob>, _>>()
@@ -106,6 +108,7 @@ fn assemble(
     );
     let ((diff_id, tar_size), blobs) = (hashed?, compressed?);
 
+    let _span = tracing::info_span!("write layer", layer = spec.name).entered();
     let mut layer = store.blob_writer()?;
     let mut compressor = Compressor::new(compression);
     for piece in head.chunks(MEMBER_SIZE) {
@@ -116,7 +119,15 @@ fn assemble(
     }
     write(store, &mut layer, &mut compressor.member(&END))?;
     let (digest, size) = layer.finish()?;
-    flatten::remember(store, &diff_id, &changes(spec, &directories))?;
+    let parts = Parts {
+        directories: directories
+            .iter()
+            .map(|(path, (mode, owner, _))| (path.clone(), *mode, *owner))
+            .collect(),
+        segments: spec.segments.iter().map(|segment| segment.tree.digest()).collect(),
+    };
+    // Nobody has to unpack what was just packed.
+    parts.remember(store, &diff_id)?;
     let descriptor = Descriptor { media_type: compression.media_type().to_owned(), digest, size };
     Ok(Written { descriptor, diff_id, tar_size, entries: directories.len() as u64 + members })
 }
@@ -187,26 +198,27 @@ fn directories_tar(directories: &Directories<'_>) -> Vec<u8> {
     tar
 }
 
-/// Says what unpacking the layer does, so that nobody has to unpack what was just packed.
-fn changes(spec: &LayerSpec, directories: &Directories<'_>) -> Changes {
-    let directories =
-        directories.iter().map(|(path, (mode, owner, _))| (path.clone(), Change::Directory(*mode, *owner)));
-    let entries = spec.segments.iter().flat_map(|segment| segment.tree.walk());
-    let entries = entries.filter_map(|(path, entry)| match entry {
-        Entry::Directory(_) => None,
-        Entry::File(file) => Some((path, Change::File(file.clone()))),
-        Entry::Symlink(link) => Some((path, Change::Symlink(link.clone()))),
-    });
-    directories.chain(entries).collect()
-}
-
 /// Hashes and measures the layer's tar from its first byte to the end marker.
-fn hash(store: &Store, head: &[u8], segments: &[Segment]) -> Result<(DiffId, u64), LayerError> {
+fn hash(
+    store: &Store,
+    head: &[u8],
+    (segments, known, compression): (&[Segment], &[Option<SegmentBlob>], Compression),
+) -> Result<(DiffId, u64), LayerError> {
+    let _span = tracing::info_span!("hash layer", segments = segments.len()).entered();
     let mut hasher = Hasher::new();
     hasher.update(head);
     let mut size = (head.len() + END.len()) as u64;
     let mut buffer = vec![0; 256 * 1024];
-    for segment in segments {
+    for (segment, known) in segments.iter().zip(known) {
+        // Thousands of blobs take longer to open than one does to inflate; a pack is read at once.
+        let is_loose = || segment.tree.files().any(|(_, file)| file.pack.is_none());
+        if let Some(blob) = known.filter(|_| is_loose()) {
+            let failed = |source| LayerError::Store(unwritten(store, source));
+            let mut tar = decompressed(io::BufReader::new(store.open_blob(&blob.digest)?), compression)
+                .map_err(failed)?;
+            size += io::copy(&mut tar, &mut hasher).map_err(failed)?;
+            continue;
+        }
         let mut tar = SegmentTar::new(store, segment);
         loop {
             let count = tar.fill(&mut buffer)?;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Compression;
 use crate::compression::Compressor;
+use crate::flatten;
 use crate::tar::{Member, MemberKind, header, padding};
 
 /// How much tar goes into one gzip member or zstd frame.
@@ -132,11 +133,11 @@ pub(crate) fn compress(
     compression: Compression,
     meter: &Meter,
 ) -> Result<SegmentBlob, LayerError> {
-    let key = (segment.tree.digest(), segment.epoch, compression);
-    if let Some(blob) = store.recall::<_, SegmentBlob>("segment-1", &key) {
+    if let Some(blob) = known(store, segment, compression) {
         meter.advance(blob.tar_size);
         return Ok(blob);
     }
+    let _span = tracing::info_span!("compress", segment = segment.name).entered();
     let sink =
         Mutex::new(InOrder { blob: store.blob_writer()?, next: 0, waiting: BTreeMap::new(), tar_size: 0 });
     let spare = Mutex::new(Vec::new());
@@ -157,8 +158,20 @@ pub(crate) fn compress(
     let tar_size = sink.tar_size;
     let (digest, size) = sink.blob.finish()?;
     let blob = SegmentBlob { digest, size, tar_size };
-    store.remember("segment-1", &key, &blob)?;
+    flatten::remember_segment(store, &segment.tree)?;
+    store.remember(KIND, &key(segment, compression), &blob)?;
     Ok(blob)
+}
+
+const KIND: &str = "segment-2";
+
+fn key(segment: &Segment, compression: Compression) -> (Digest, Epoch, Compression) {
+    (segment.tree.digest(), segment.epoch, compression)
+}
+
+/// Returns what a segment was compressed to, if it was.
+pub(crate) fn known(store: &Store, segment: &Segment, compression: Compression) -> Option<SegmentBlob> {
+    store.recall(KIND, &key(segment, compression))
 }
 
 pub(crate) fn unwritten(store: &Store, source: io::Error) -> StoreError {

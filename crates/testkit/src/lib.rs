@@ -33,7 +33,7 @@ pub use judge::{program, python_with_pip, skip};
 pub use key::{KeyState, SignedBy, SigningKey, clearsign};
 pub use sdist::Sdist;
 pub use server::{Fault, Request, Response, Server};
-pub use standalone::{standalone_archive, standalone_entries, standalone_python};
+pub use standalone::{standalone_archive, standalone_entries, standalone_python, static_python};
 pub use tar::{TarEntry, TarKind, tar};
 pub use wheel::{Wheel, WheelFault};
 pub use zip::{ZipEntry, ZipLie, zip};

@@ -48,6 +48,35 @@ pub fn standalone_entries(prefix: &Path, short: &str) -> Result<Vec<TarEntry>, S
     Ok(entries)
 }
 
+/// Links this machine's own Python 3.11 of Debian's into a program that needs nothing, and packs it.
+///
+/// # Errors
+/// Says what is missing where this machine has no compiler, or no libraries to link statically.
+pub fn static_python() -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("cannot link a static Python: {error}");
+    let directory = tempfile::tempdir().map_err(failed)?;
+    let (source, program) = (directory.path().join("main.c"), directory.path().join("python"));
+    let main = "#include <Python.h>\nint main(int c, char **v) { return Py_BytesMain(c, v); }\n";
+    fs::write(&source, main).map_err(failed)?;
+    let linked = Command::new("gcc")
+        .args(["-O1", "-static", "-I/usr/include/python3.11", "-o"])
+        .args([&program, &source])
+        .arg(format!("-L/usr/lib/python3.11/config-3.11-{}-linux-gnu", std::env::consts::ARCH))
+        .args(["-lpython3.11", "-lexpat", "-lz", "-lm", "-lpthread", "-ldl", "-lutil"])
+        .output()
+        .map_err(failed)?;
+    if !linked.status.success() {
+        return Err(format!("cannot link a static Python: {}", String::from_utf8_lossy(&linked.stderr)));
+    }
+    let mut entries = standalone_entries(Path::new("/usr"), "3.11")?;
+    // Extension modules and links to the system's files are what it does without.
+    entries.retain(|entry| !String::from_utf8_lossy(&entry.name).contains("/lib-dynload"));
+    for entry in entries.iter_mut().filter(|entry| entry.name == b"python/bin/python3.11") {
+        entry.content = fs::read(&program).map_err(failed)?;
+    }
+    Ok(compress(&tar(&entries), Compression::Gz))
+}
+
 fn add(entries: &mut Vec<TarEntry>, directory: &Path, name: &str) -> Result<(), String> {
     let failed = |error| format!("cannot read {}: {error}", directory.display());
     entries.push(TarEntry::dir(format!("{name}/")));

@@ -14,7 +14,7 @@ use minke_python::Provenance;
 use serde::{Deserialize, Serialize};
 
 use super::base::Base;
-use super::{App, Foreman, compression, segment};
+use super::{Foreman, compression, segment};
 use crate::bytecode::{Bytecode, Compiler};
 use crate::debian::Roots;
 use crate::error::BuildError;
@@ -27,6 +27,7 @@ use crate::settings::{LayerPolicy, Packing};
 use crate::wheels::{self, Wheel};
 
 /// The layers below the app's, and what the app's depends on besides its own files.
+#[derive(Clone)]
 pub(super) struct Laid {
     pub(super) layers: Vec<Layer>,
     /// The user's own files that are nobody else's, too; nothing where they are in a layer already.
@@ -34,6 +35,7 @@ pub(super) struct Laid {
     upon: Upon,
     /// The scripts of the requirement that was asked for, where that is the whole project.
     pub(super) scripts: Option<Vec<String>>,
+    pub(super) added: Added,
 }
 
 /// What the app's layer takes from what lies below.
@@ -56,13 +58,25 @@ pub(super) struct Added {
     pub(super) lacking: BTreeSet<String>,
 }
 
+/// All of a wheel that an image depends on.
+#[derive(Serialize)]
+pub(super) struct WheelKey<'key>(Digest, String, u64, &'key Provenance);
+
+impl<'key> WheelKey<'key> {
+    pub(super) fn of(wheel: &'key Wheel) -> Self {
+        // Taken apart by name, so that a field that is added is thought of.
+        let Wheel { name, digest, size, source: _, provenance, part: _ } = wheel;
+        Self(*digest, name.to_string(), *size, provenance)
+    }
+}
+
 /// All that the ground depends on.
 #[derive(Serialize)]
-struct Key<'key> {
+pub(super) struct GroundKey<'key> {
     minke: &'static str,
     base: Digest,
     venv: String,
-    wheels: Vec<(Digest, String, u64, &'key Provenance)>,
+    wheels: Vec<WheelKey<'key>>,
     wanted: Option<&'key str>,
     app: Vec<(String, Digest)>,
     wished: Vec<DebName>,
@@ -82,6 +96,14 @@ struct Ground {
     said: Vec<Said>,
 }
 
+/// Whether the key says all that the ground depends on: it doesn't where the user's own files are somebody else's,
+/// too, so that more than their paths matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Memorable {
+    Yes,
+    No,
+}
+
 /// The layer of what is the user's own.
 const APP: &str = "app";
 
@@ -93,48 +115,43 @@ impl Foreman<'_> {
         &self,
         (project, base): (&Project, &Base),
         others: &[Wheel],
-        app: &App,
+        app: &[Part],
     ) -> Result<Laid, BuildError> {
-        let key = self.ground_key((project, base), others, app)?;
+        let shapes = app.iter().map(|part| (part.owner.name(), shape(&part.tree))).collect();
+        let key = self.ground_key((project, base), others, shapes)?;
         if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
             && self.is_still_added(base, &known.added)?
         {
-            let Ground { layers, added: _, upon, scripts, said } = known;
+            let Ground { layers, added, upon, scripts, said } = known;
             self.reporter.repeat(&said);
-            return Ok(Laid { layers, app: app.parts.clone(), upon, scripts });
+            return Ok(Laid { layers, app: app.to_vec(), upon, scripts, added });
         }
         let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, app));
-        let (laid, added) = made?;
-        if let Some(added) = added {
-            let Laid { layers, app: _, upon, scripts } = &laid;
-            let (layers, upon, scripts) = (layers.clone(), upon.clone(), scripts.clone());
+        let (laid, memorable) = made?;
+        if memorable == Memorable::Yes {
+            let Laid { layers, app: _, upon, scripts, added } = laid.clone();
             self.store.remember(KIND, &key, &Ground { layers, added, upon, scripts, said })?;
         }
         Ok(laid)
     }
 
-    fn ground_key<'key>(
+    pub(super) fn ground_key<'key>(
         &'key self,
         (project, base): (&'key Project, &Base),
         others: &'key [Wheel],
-        app: &App,
-    ) -> Result<Key<'key>, BuildError> {
+        app: Vec<(String, Digest)>,
+    ) -> Result<GroundKey<'key>, BuildError> {
         let settings = &self.request.settings;
-        // Taken apart by name, so that a field that is added is thought of.
-        let wheel = |wheel: &'key Wheel| {
-            let Wheel { name, digest, size, source: _, provenance, part: _ } = wheel;
-            (*digest, name.to_string(), *size, provenance)
-        };
-        Ok(Key {
+        Ok(GroundKey {
             minke: env!("CARGO_PKG_VERSION"),
             base: base.identity,
             venv: format!("{:?}", base.venv),
-            wheels: others.iter().map(wheel).collect(),
+            wheels: others.iter().map(WheelKey::of).collect(),
             wanted: match &project.shape {
                 Shape::Requirement(name) => Some(name),
                 Shape::Package | Shape::Files | Shape::Script(_) => None,
             },
-            app: app.parts.iter().map(|part| (part.owner.name(), shape(&part.tree))).collect(),
+            app,
             wished: self.wished_packages()?.into_keys().collect(),
             optional: &settings.optional_libraries,
             strict: settings.strict.as_ref().is_some_and(|said| said.value),
@@ -151,23 +168,22 @@ impl Foreman<'_> {
     }
 
     /// Tells whether what was asked of the distribution gives the same packages as when it was remembered.
-    fn is_still_added(&self, base: &Base, added: &Added) -> Result<bool, BuildError> {
+    pub(super) fn is_still_added(&self, base: &Base, added: &Added) -> Result<bool, BuildError> {
         let Some(distribution) = &base.distribution else { return Ok(true) };
         let picks = self.supply.system(self.platform(), &distribution.roots, &added.roots)?;
         self.supply.keep_lacking(self.platform(), &added.lacking);
         Ok(picks.iter().map(|pick| pick.digest).eq(added.digests.iter().copied()))
     }
 
-    /// Makes the ground, and returns with it what to remember it with: nothing where the user's own files are
-    /// somebody else's, too, so that more than their paths matters.
+    /// Makes the ground.
     fn lay(
         &self,
         (project, base): (&Project, &Base),
         others: &[Wheel],
-        app: &App,
-    ) -> Result<(Laid, Option<Added>), BuildError> {
+        app: &[Part],
+    ) -> Result<(Laid, Memorable), BuildError> {
         let (mut later, scripts) = self.others_parts(project, base, others)?;
-        later.extend(app.parts.iter().cloned());
+        later.extend(app.iter().cloned());
         let (parts, added) = self.with_system(base, later)?;
         let settled = self.settle(parts)?;
         let policy = self.layer_policy();
@@ -185,8 +201,8 @@ impl Foreman<'_> {
         let layers = self.layers(&layers::cut(below, policy), &settled.tree)?;
         let directories = layers::directories(&Cut { name: APP.to_owned(), parts: own }, &settled.tree);
         let app = ours.into_iter().filter(is_on_top).collect();
-        let laid = Laid { layers, app, upon: Upon { directories, compiler, bench }, scripts };
-        Ok((laid, Some(added).filter(|_| is_apart)))
+        let laid = Laid { layers, app, upon: Upon { directories, compiler, bench }, scripts, added };
+        Ok((laid, if is_apart { Memorable::Yes } else { Memorable::No }))
     }
 
     /// Returns the venv and others' wheels, and the scripts of the one that was asked for by name.

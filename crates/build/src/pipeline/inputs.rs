@@ -1,19 +1,37 @@
 //! What each layer is made from, for who asks why it is another one.
 
-use minke_cas::Entry;
+use minke_cas::{Entry, Epoch};
+use minke_oci::{Image, Reference};
 
+use super::app::App;
 use super::base::Base;
-use super::{App, Foreman, compression};
+use super::{BuildError, Foreman, compression};
 use crate::layers;
-use crate::parts::Owner;
+use crate::parts::{Owner, Part};
+use crate::project::Project;
 use crate::wheels::Wheel;
-use crate::why::Inputs;
+use crate::why::{self, Inputs, Reason};
 
 /// Of more files than these only the number and the digest of all are noted.
 const MANY: usize = 5000;
 
 impl Foreman<'_> {
-    pub(super) fn inputs(&self, base: &Base, others: &[Wheel], app: &App) -> Inputs {
+    /// Says how what the image is made from differs from what it was made from last; none if there was no last time.
+    pub(super) fn why(
+        &self,
+        (project, base): (&Project, &Base),
+        (others, app): (&[Wheel], &App<'_>),
+        (name, image): (&Reference, &Image),
+    ) -> Result<Option<Vec<Reason>>, BuildError> {
+        let name = format!("{} {}", name.tagged(), self.platform());
+        if why::is_noted(self.store, &name, &image.manifest) {
+            return Ok(Some(Vec::new()));
+        }
+        let parts = &self.made_app((project, base), app)?.parts;
+        Ok(self.inputs(base, others, (parts, app.epoch)).note(self.store, &name, &image.manifest))
+    }
+
+    fn inputs(&self, base: &Base, others: &[Wheel], (parts, epoch): (&[Part], Epoch)) -> Inputs {
         let policy = self.layer_policy();
         let mut inputs = Inputs::default();
         let mut place = |owner: &Owner, field: String, value: String| {
@@ -27,7 +45,7 @@ impl Foreman<'_> {
         for pick in system.iter().flat_map(|layer| &layer.packages) {
             place(&Owner::System { name: pick.name.clone() }, pick.name.clone(), pick.version.clone());
         }
-        for part in &app.parts {
+        for part in parts {
             let files = part.tree.files().count();
             if files > MANY {
                 let digest = part.tree.digest();
@@ -43,7 +61,7 @@ impl Foreman<'_> {
                 place(&part.owner, path.to_string(), value);
             }
             if files > 0 {
-                place(&part.owner, "time of the files".to_owned(), app.epoch.as_secs().to_string());
+                place(&part.owner, "time of the files".to_owned(), epoch.as_secs().to_string());
             }
         }
         let owners: Vec<Owner> = others

@@ -7,11 +7,15 @@
 //! Spec: <https://git-scm.com/docs/gitignore>,
 //! <https://docs.docker.com/build/concepts/context/#dockerignore-files>
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use minke_cas::Digest;
+use serde::Serialize;
 
 /// What is never wanted, in `.gitignore`'s language, with the reason the summary shows.
 const DROPPINGS: &[(&str, &[&str])] = &[
@@ -55,10 +59,18 @@ const DROPPINGS: &[(&str, &[&str])] = &[
 ];
 
 /// What an application, unlike a package that is built, does without.
-const TESTS: &[&str] = &["/tests/", "/test/"];
+const TESTS: (&str, &[&str]) = ("tests", &["/tests/", "/test/"]);
+
+const GIT: &str = ".gitignore";
+const DOCKER: &str = ".dockerignore";
+const OURS: &str = "tool.minke.ignore";
+
+static BUILT_IN: LazyLock<Vec<(&str, Gitignore)>> = LazyLock::new(|| {
+    DROPPINGS.iter().chain([&TESTS]).map(|(reason, patterns)| (*reason, built_in(patterns))).collect()
+});
 
 /// What the files are wanted for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Purpose {
     /// They are copied into the image as they are.
     Application,
@@ -68,8 +80,10 @@ pub enum Purpose {
 
 /// Which files stay out.
 pub struct Rules {
-    droppings: Vec<(&'static str, Gitignore)>,
-    git: Vec<Gitignore>,
+    purpose: Purpose,
+    /// A digest of all rules but those of `.gitignore` files.
+    digest: Digest,
+    git: Vec<GitRules>,
     docker: Vec<DockerPattern>,
     ours: Vec<DockerPattern>,
 }
@@ -84,6 +98,13 @@ pub struct PatternError {
     pub place: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// A `.gitignore`, read when somebody asks what it says.
+struct GitRules {
+    directory: PathBuf,
+    text: String,
+    rules: OnceCell<Gitignore>,
 }
 
 struct DockerPattern {
@@ -104,19 +125,13 @@ impl Rules {
     /// # Errors
     /// [`PatternError`] names the pattern and its place.
     pub fn read(docker: Option<&str>, ours: &[String], purpose: Purpose) -> Result<Self, PatternError> {
-        let mut droppings: Vec<_> =
-            DROPPINGS.iter().map(|(reason, patterns)| (*reason, built_in(patterns))).collect();
-        match purpose {
-            Purpose::Application => droppings.push(("tests", built_in(TESTS))),
-            // A backend such as setuptools-scm asks the repository for the version: it gets it from the
-            // environment instead, so nothing changes here.
-            Purpose::Build => {}
-        }
-        let docker =
-            docker.unwrap_or_default().lines().filter_map(|line| docker_pattern(line, ".dockerignore"));
+        let all = (env!("CARGO_PKG_VERSION"), DROPPINGS, TESTS, purpose, docker, ours);
+        let digest = Digest::of(&serde_json::to_vec(&all).expect("texts are JSON"));
+        let docker = docker.unwrap_or_default().lines().filter_map(|line| docker_pattern(line, DOCKER));
         let ours = ours.iter().filter_map(|line| docker_pattern(line, "`tool.minke.ignore`"));
         Ok(Self {
-            droppings,
+            purpose,
+            digest,
             git: Vec::new(),
             docker: docker.collect::<Result<_, _>>()?,
             ours: ours.collect::<Result<_, _>>()?,
@@ -125,12 +140,16 @@ impl Rules {
 
     /// Adds the `.gitignore` of a directory that is about to be read; `relative` is empty for the root.
     pub fn enter(&mut self, relative: &Path, text: &str) {
-        let mut builder = GitignoreBuilder::new(Path::new("/").join(relative));
-        for line in text.lines() {
-            // Git passes over a line that it cannot read, too.
-            let _ = builder.add_line(None, line);
-        }
-        self.git.extend(builder.build());
+        let directory = Path::new("/").join(relative);
+        self.git.push(GitRules { directory, text: text.to_owned(), rules: OnceCell::new() });
+    }
+
+    /// Returns a digest of the rules that hold in a directory whose own answer is `inherited`: by equal ones, an
+    /// entry of the same path is judged alike.
+    pub fn digest(&self, inherited: Option<&'static str>) -> Digest {
+        let place = |rules: &GitRules| rules.directory.as_os_str().as_encoded_bytes().to_owned();
+        let git: Vec<_> = self.git.iter().map(|rules| (place(rules), &rules.text)).collect();
+        Digest::of(&serde_json::to_vec(&(self.digest, git, inherited)).expect("numbers and texts are JSON"))
     }
 
     /// Forgets the `.gitignore` that was entered last.
@@ -148,7 +167,9 @@ impl Rules {
         let absolute: PathBuf = Path::new("/").join(relative);
         let is_directory = kind == Kind::Directory;
         let mut reason = inherited;
-        for (name, rules) in &self.droppings {
+        // A backend such as setuptools-scm asks the repository for the version: it gets it from the environment.
+        let of_purpose = |name: &str| self.purpose == Purpose::Application || name != TESTS.0;
+        for (name, rules) in BUILT_IN.iter().filter(|(name, _)| of_purpose(name)) {
             match rules.matched(&absolute, is_directory) {
                 Match::Ignore(_) => reason = Some(name),
                 Match::Whitelist(_) => reason = None,
@@ -156,14 +177,14 @@ impl Rules {
             }
         }
         for rules in &self.git {
-            match rules.matched(&absolute, is_directory) {
-                Match::Ignore(_) => reason = reason.or(Some(".gitignore")),
+            match rules.read().matched(&absolute, is_directory) {
+                Match::Ignore(_) => reason = reason.or(Some(GIT)),
                 // Git cannot bring back what lies in a directory that is left out, nor what minke leaves out.
-                Match::Whitelist(_) if inherited.is_none() && reason == Some(".gitignore") => reason = None,
+                Match::Whitelist(_) if inherited.is_none() && reason == Some(GIT) => reason = None,
                 Match::Whitelist(_) | Match::None => {}
             }
         }
-        for (name, patterns) in [(".dockerignore", &self.docker), ("tool.minke.ignore", &self.ours)] {
+        for (name, patterns) in [(DOCKER, &self.docker), (OURS, &self.ours)] {
             match patterns
                 .iter()
                 .rev()
@@ -191,6 +212,33 @@ pub enum Kind {
     Directory,
     /// Anything else.
     Other,
+}
+
+impl GitRules {
+    fn read(&self) -> &Gitignore {
+        self.rules.get_or_init(|| {
+            let mut builder = GitignoreBuilder::new(&self.directory);
+            for line in self.text.lines() {
+                // Git passes over a line that it cannot read, too.
+                let _ = builder.add_line(None, line);
+            }
+            builder.build().unwrap_or_else(|_| Gitignore::empty())
+        })
+    }
+}
+
+/// Returns the number that a reason has in notes.
+pub fn number(reason: &'static str) -> Option<u8> {
+    reasons().position(|known| known == reason).and_then(|index| u8::try_from(index).ok())
+}
+
+/// Returns the reason of a number.
+pub fn numbered(number: u8) -> Option<&'static str> {
+    reasons().nth(number.into())
+}
+
+fn reasons() -> impl Iterator<Item = &'static str> {
+    DROPPINGS.iter().map(|(reason, _)| *reason).chain([TESTS.0, GIT, DOCKER, OURS])
 }
 
 impl DockerPattern {

@@ -1,25 +1,27 @@
 //! The project's own files, under the ignore rules, in a fixed order.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use minke_cas::{Entry, File, ImagePath, Mode, Store, StoreError, Tree};
-
+use minke_cas::{Digest, Entry, File, Hasher, ImagePath, Mode, Store, StoreError, Tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::ignore::{Kind, PatternError, Purpose, Rules};
-use super::seen::{Seen, Stat};
+use super::ignore::{self, Kind, PatternError, Purpose, Rules};
+use super::notes::{EntryKind, NotedDirectory, NotedEntry, Notes, Stat};
 
 /// The files of a directory that are wanted, and what was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Sources {
     root: PathBuf,
     files: Vec<Found>,
     /// Texts that stand in for files' own, by their paths.
     texts: BTreeMap<String, String>,
+    notes: Notes,
+    directories: Vec<NotedDirectory>,
     /// What was left out, by the rule that says so.
     pub left_out: BTreeMap<&'static str, LeftOut>,
 }
@@ -33,16 +35,36 @@ pub struct LeftOut {
     pub bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The files of a directory with what they hold.
+#[derive(Debug)]
+pub struct Listing {
+    root: PathBuf,
+    entries: Vec<(String, What)>,
+}
+
+#[derive(Debug)]
+enum What {
+    File(File),
+    Symlink(String),
+}
+
+#[derive(Debug)]
 struct Found {
     relative: String,
     kind: FoundKind,
+    /// In which directory and where in it this is noted.
+    noted: Option<(usize, usize)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 enum FoundKind {
-    File,
-    Symlink { target: String },
+    File {
+        /// How it looked last, and what it held.
+        known: Option<(Stat, Digest)>,
+    },
+    Symlink {
+        target: String,
+    },
 }
 
 /// A project's files cannot be read.
@@ -79,6 +101,12 @@ pub enum SourcesError {
         /// Which.
         path: PathBuf,
     },
+    /// A file was edited between two looks at it.
+    #[error("`{}` has changed while it was read", path.display())]
+    Changed {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file that isn't one: a socket, a device.
     #[error("`{}` is neither a file, a directory nor a symlink", path.display())]
     Special {
@@ -88,42 +116,32 @@ pub enum SourcesError {
 }
 
 impl Sources {
-    /// Finds the files of a directory that are wanted.
+    /// Finds the files of a directory that are wanted; what was noted of it in the store spares looking closely.
     ///
     /// # Errors
     /// [`SourcesError`] names the file.
-    pub fn scan(root: &Path, ignore: &[String], purpose: Purpose) -> Result<Self, SourcesError> {
+    pub fn scan(
+        root: &Path,
+        ignore: &[String],
+        purpose: Purpose,
+        store: &Store,
+    ) -> Result<Self, SourcesError> {
         let docker = read_optional(&root.join(".dockerignore"))?;
         let rules = Rules::read(docker.as_deref(), ignore, purpose).map_err(SourcesError::Pattern)?;
-        let sources = Self {
-            root: root.to_owned(),
+        let notes = Notes::of(store, root);
+        let mut scan = Scan {
+            root,
+            rules,
+            notes: &notes,
             files: Vec::new(),
-            texts: BTreeMap::new(),
-            left_out: BTreeMap::new(),
+            directories: Vec::new(),
+            left_out: Vec::new(),
         };
-        let mut scan = Scan { sources, rules };
-        scan.directory(Path::new(""), None)?;
-        Ok(scan.sources)
-    }
-
-    /// Stores a file, or all of a directory but droppings, as a tree at `at`: for `files` in the settings.
-    ///
-    /// # Errors
-    /// As [`Sources::scan`] and [`Sources::tree`].
-    pub fn extra(from: &Path, at: &ImagePath, store: &Store) -> Result<Tree, SourcesTreeError> {
-        let io = |source| SourcesError::Io { path: from.to_owned(), source };
-        let metadata = fs::metadata(from).map_err(io)?;
-        if metadata.is_dir() {
-            return Self::scan(from, &[], Purpose::Build)?.tree(store, at);
-        }
-        if at.is_root() {
-            return Err(SourcesError::FileAsRoot { path: from.to_owned() }.into());
-        }
-        let executable = metadata.permissions().mode() & 0o100 != 0;
-        let mode = if executable { Mode::EXECUTABLE } else { Mode::REGULAR };
-        let mut tree = Tree::new();
-        tree.insert(at, stored(from, mode, store)?.into()).expect("an empty tree has room");
-        Ok(tree)
+        let entries = names(root)?;
+        scan.directory(Path::new(""), entries, None)?;
+        let Scan { files, directories, left_out, .. } = scan;
+        let left_out = sum(&left_out);
+        Ok(Self { root: root.to_owned(), files, texts: BTreeMap::new(), notes, directories, left_out })
     }
 
     /// Puts texts in place of some files' own, where those are wanted: their paths are relative to the project.
@@ -137,58 +155,132 @@ impl Sources {
         self.files.iter().map(|found| found.relative.as_str())
     }
 
-    /// Stores the files' bytes and returns them as a tree below `at`.
-    ///
-    /// A file that is as it was when it was stored last is not read.
+    /// Finds out what the files hold; one that is as it was when it was stored last is not read.
     ///
     /// # Errors
     /// [`SourcesError::Io`] if one cannot be read; a [`StoreError`] inside it if it cannot be stored.
-    pub fn tree(&self, store: &Store, at: &ImagePath) -> Result<Tree, SourcesTreeError> {
-        let seen = Seen::of(store, &self.root);
+    pub fn list(mut self, store: &Store) -> Result<Listing, SourcesTreeError> {
         let taken: Vec<Taken> =
-            self.files.par_iter().map(|found| self.take(found, store, &seen)).collect::<Result<_, _>>()?;
-        let mut tree = Tree::new();
-        let mut files = Vec::new();
-        for (found, taken) in self.files.iter().zip(taken) {
-            let path = at.join_str(&found.relative).expect("a file name that was read is a name");
-            if let (Entry::File(file), Some(stat)) = (&taken.entry, taken.stat) {
-                files.push((found.relative.clone(), stat, file.content));
+            self.files.par_iter().map(|found| self.take(found, store)).collect::<Result<_, _>>()?;
+        let mut entries = Vec::with_capacity(taken.len());
+        for (found, taken) in self.files.into_iter().zip(taken) {
+            if let (Some((directory, entry)), Some(stat), What::File(file)) =
+                (found.noted, taken.stat, &taken.what)
+            {
+                self.directories[directory].entries[entry].file = Some((stat, *file.content.as_bytes()));
             }
-            tree.insert(&path, taken.entry).expect("a directory has no two entries of a name");
+            entries.push((found.relative, taken.what));
         }
-        seen.note(store, files);
-        Ok(tree)
+        self.notes.note(store, self.directories);
+        Ok(Listing { root: self.root, entries })
     }
 
-    fn take(&self, found: &Found, store: &Store, seen: &Seen) -> Result<Taken, SourcesTreeError> {
-        if let FoundKind::Symlink { target } = &found.kind {
-            return Ok(Taken { entry: Entry::symlink(target.clone()), stat: None });
-        }
+    fn take(&self, found: &Found, store: &Store) -> Result<Taken, SourcesTreeError> {
+        let known = match &found.kind {
+            FoundKind::Symlink { target } => {
+                return Ok(Taken { what: What::Symlink(target.clone()), stat: None });
+            }
+            FoundKind::File { known } => known,
+        };
         let place = self.root.join(&found.relative);
         let look = || {
             fs::symlink_metadata(&place).map_err(|source| SourcesError::Io { path: place.clone(), source })
         };
         let metadata = look()?;
-        let executable = metadata.permissions().mode() & 0o100 != 0;
-        let mode = if executable { Mode::EXECUTABLE } else { Mode::REGULAR };
+        let mode = mode(&metadata);
         if let Some(text) = self.texts.get(&found.relative) {
             let file = File::new(store.put(text.as_bytes())?, text.len() as u64, mode);
-            return Ok(Taken { entry: file.into(), stat: None });
+            return Ok(Taken { what: What::File(file), stat: None });
         }
         let stat = Stat::of(&metadata);
-        if let Some(digest) = seen.digest(&found.relative, &stat).filter(|digest| store.has(digest)) {
-            return Ok(Taken { entry: File::new(digest, metadata.len(), mode).into(), stat: Some(stat) });
+        if let Some((_, digest)) = known.filter(|(noted, _)| *noted == stat) {
+            return Ok(Taken { what: What::File(File::new(digest, metadata.len(), mode)), stat: Some(stat) });
         }
         let file = stored(&place, mode, store)?;
         // One that has changed while it was read is read again the next time.
         let is_same = Stat::of(&look()?) == stat && file.size == metadata.len();
-        Ok(Taken { entry: file.into(), stat: is_same.then_some(stat) })
+        Ok(Taken { what: What::File(file), stat: is_same.then_some(stat) })
     }
 }
 
-/// A file as it goes into a tree, and how it looked if that can be relied on.
+impl Listing {
+    /// Lists a file, whose path is empty, or all of a directory but droppings: for `files` in the settings.
+    ///
+    /// # Errors
+    /// As [`Sources::scan`] and [`Sources::list`].
+    pub fn of_extra(from: &Path, store: &Store) -> Result<Self, SourcesTreeError> {
+        let metadata =
+            fs::metadata(from).map_err(|source| SourcesError::Io { path: from.to_owned(), source })?;
+        if metadata.is_dir() {
+            return Sources::scan(from, &[], Purpose::Build, store)?.list(store);
+        }
+        let file = stored(from, mode(&metadata), store)?;
+        Ok(Self { root: from.to_owned(), entries: vec![(String::new(), What::File(file))] })
+    }
+
+    /// Returns a digest of all that the tree depends on.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        for (relative, what) in &self.entries {
+            hasher.update(relative.as_bytes());
+            match what {
+                What::File(file) => {
+                    hasher.update(if file.mode.is_executable() { b"\0x" } else { b"\0f" });
+                    hasher.update(file.content.as_bytes());
+                }
+                What::Symlink(target) => {
+                    hasher.update(b"\0l");
+                    hasher.update(target.as_bytes());
+                    hasher.update(b"\0");
+                }
+            }
+        }
+        hasher.finish()
+    }
+
+    /// Returns the files as a tree below `at`, their bytes being in the store.
+    ///
+    /// # Errors
+    /// [`SourcesError::Changed`] if a file that has to be read again isn't the one that was listed; those of
+    /// reading it.
+    pub fn tree(&self, store: &Store, at: &ImagePath) -> Result<Tree, SourcesTreeError> {
+        self.entries.par_iter().try_for_each(|(relative, what)| match what {
+            What::File(file) if !store.has(&file.content) => self.store_again(relative, file, store),
+            What::File(_) | What::Symlink(_) => Ok(()),
+        })?;
+        let mut tree = Tree::new();
+        for (relative, what) in &self.entries {
+            let path = match relative.as_str() {
+                "" if at.is_root() => {
+                    return Err(SourcesError::FileAsRoot { path: self.root.clone() }.into());
+                }
+                "" => at.clone(),
+                relative => at.join_str(relative).expect("a file name that was read is a name"),
+            };
+            let entry = match what {
+                What::File(file) => file.clone().into(),
+                What::Symlink(target) => Entry::symlink(target.clone()),
+            };
+            tree.insert(&path, entry).expect("a directory has no two entries of a name");
+        }
+        Ok(tree)
+    }
+
+    /// Stores a file that somebody took from the cache.
+    fn store_again(&self, relative: &str, file: &File, store: &Store) -> Result<(), SourcesTreeError> {
+        let place = if relative.is_empty() { self.root.clone() } else { self.root.join(relative) };
+        let now = stored(&place, file.mode, store)?;
+        if now.content == file.content { Ok(()) } else { Err(SourcesError::Changed { path: place }.into()) }
+    }
+}
+
+fn mode(metadata: &fs::Metadata) -> Mode {
+    if metadata.permissions().mode() & 0o100 != 0 { Mode::EXECUTABLE } else { Mode::REGULAR }
+}
+
+/// What a file is found to hold, and how it looked if that can be relied on.
 struct Taken {
-    entry: Entry,
+    what: What,
     stat: Option<Stat>,
 }
 
@@ -212,23 +304,86 @@ pub enum SourcesTreeError {
     Store(#[from] StoreError),
 }
 
-struct Scan {
-    sources: Sources,
+struct Scan<'scan> {
+    root: &'scan Path,
     rules: Rules,
+    notes: &'scan Notes,
+    files: Vec<Found>,
+    directories: Vec<NotedDirectory>,
+    left_out: Vec<(&'static str, PathBuf)>,
 }
 
-impl Scan {
-    fn directory(&mut self, relative: &Path, inherited: Option<&'static str>) -> Result<(), SourcesError> {
-        let place = self.sources.root.join(relative);
-        let io = |source| SourcesError::Io { path: place.clone(), source };
-        let gitignore = read_optional(&place.join(".gitignore"))?;
+type Names = Vec<(OsString, EntryKind)>;
+
+/// Returns the entries of a directory in name order.
+fn names(place: &Path) -> Result<Names, SourcesError> {
+    let io = |source| SourcesError::Io { path: place.to_owned(), source };
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let kind = match () {
+            () if kind.is_dir() => EntryKind::Directory,
+            () if kind.is_file() => EntryKind::File,
+            () if kind.is_symlink() => EntryKind::Symlink,
+            () => EntryKind::Special,
+        };
+        Ok((entry.file_name(), kind))
+    };
+    let mut names: Names =
+        fs::read_dir(place).map_err(io)?.map(entry).collect::<Result<_, _>>().map_err(io)?;
+    names.sort_by(|(name, _), (other, _)| name.cmp(other));
+    Ok(names)
+}
+
+impl Scan<'_> {
+    fn directory(
+        &mut self,
+        relative: &Path,
+        names: Names,
+        inherited: Option<&'static str>,
+    ) -> Result<(), SourcesError> {
+        let has_gitignore = names.iter().any(|(name, _)| name == ".gitignore");
+        let gitignore = match has_gitignore {
+            true => read_optional(&self.root.join(relative).join(".gitignore"))?,
+            false => None,
+        };
         if let Some(text) = &gitignore {
             self.rules.enter(relative, text);
         }
-        let mut entries: Vec<_> = fs::read_dir(&place).and_then(Iterator::collect).map_err(io)?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            self.entry(&relative.join(entry.file_name()), &entry, inherited)?;
+        let rules = *self.rules.digest(inherited).as_bytes();
+        let noted = relative.to_str().and_then(|relative| self.notes.directory(relative, &rules));
+        let place = self.directories.len();
+        let is_noted = relative.to_str().is_some() && names.iter().all(|(name, _)| name.to_str().is_some());
+        if let Some(relative) = relative.to_str().filter(|_| is_noted) {
+            let relative = relative.to_owned();
+            self.directories.push(NotedDirectory {
+                relative,
+                rules,
+                entries: Vec::with_capacity(names.len()),
+            });
+        }
+        for (index, (name, kind)) in names.into_iter().enumerate() {
+            let path = relative.join(&name);
+            let known = name.to_str().and_then(|name| noted?.entry(index, name));
+            let known = known.filter(|known| known.kind == kind);
+            let reason = match known {
+                Some(known) => known.reason.and_then(ignore::numbered),
+                None => {
+                    let is_directory = kind == EntryKind::Directory;
+                    let kind = if is_directory { Kind::Directory } else { Kind::Other };
+                    self.rules.reason(&path, kind, inherited)
+                }
+            };
+            if let (true, Some(name)) = (is_noted, name.to_str()) {
+                let (name, reason) = (name.to_owned(), reason.and_then(ignore::number));
+                self.directories[place].entries.push(NotedEntry { name, kind, reason, file: None });
+            }
+            if kind == EntryKind::Directory {
+                self.below(&path, reason)?;
+            } else {
+                let noted = is_noted.then_some((place, index));
+                self.entry(&path, (kind, reason), (known, noted))?;
+            }
         }
         if gitignore.is_some() {
             self.rules.leave();
@@ -236,44 +391,45 @@ impl Scan {
         Ok(())
     }
 
+    fn below(&mut self, relative: &Path, reason: Option<&'static str>) -> Result<(), SourcesError> {
+        let place = self.root.join(relative);
+        let is_certain = reason.is_some() && !self.rules.can_bring_back();
+        let names = match names(&place) {
+            // Nothing of it is needed.
+            Err(_) if is_certain => Vec::new(),
+            names => names?,
+        };
+        match marker(&place, &names).or(reason.filter(|_| is_certain)) {
+            Some(reason) => {
+                self.left_out.push((reason, place));
+                Ok(())
+            }
+            None => self.directory(relative, names, reason),
+        }
+    }
+
     fn entry(
         &mut self,
         relative: &Path,
-        entry: &fs::DirEntry,
-        inherited: Option<&'static str>,
+        (kind, reason): (EntryKind, Option<&'static str>),
+        (known, noted): (Option<&NotedEntry>, Option<(usize, usize)>),
     ) -> Result<(), SourcesError> {
-        let place = entry.path();
-        let io = |source| SourcesError::Io { path: place.clone(), source };
-        let kind = entry.file_type().map_err(io)?;
-        if kind.is_dir() {
-            let marked = marked_directory(&place);
-            let reason = marked.or_else(|| self.rules.reason(relative, Kind::Directory, inherited));
-            return match reason {
-                Some(reason) if marked.is_some() || !self.rules.can_bring_back() => {
-                    let left_out = measure(&place);
-                    let sum = self.sources.left_out.entry(reason).or_default();
-                    sum.files += left_out.files;
-                    sum.bytes += left_out.bytes;
-                    Ok(())
-                }
-                reason => self.directory(relative, reason),
-            };
-        }
-        if let Some(reason) = self.rules.reason(relative, Kind::Other, inherited) {
-            let sum = self.sources.left_out.entry(reason).or_default();
-            sum.files += 1;
-            sum.bytes += entry.metadata().map_err(io)?.len();
+        let place = || self.root.join(relative);
+        if let Some(reason) = reason {
+            self.left_out.push((reason, place()));
             return Ok(());
         }
-        let text = relative.to_str().ok_or_else(|| SourcesError::Name { path: place.clone() })?;
-        let kind = if kind.is_symlink() {
-            FoundKind::Symlink { target: self.link_target(&place, relative)? }
-        } else if kind.is_file() {
-            FoundKind::File
-        } else {
-            return Err(SourcesError::Special { path: place });
+        let text = relative.to_str().ok_or_else(|| SourcesError::Name { path: place() })?;
+        let kind = match kind {
+            EntryKind::Symlink => FoundKind::Symlink { target: self.link_target(&place(), relative)? },
+            EntryKind::File => {
+                let known = known.and_then(|known| known.file);
+                let known = known.map(|(stat, digest)| (stat, Digest::from_bytes(digest)));
+                FoundKind::File { known }
+            }
+            EntryKind::Directory | EntryKind::Special => return Err(SourcesError::Special { path: place() }),
         };
-        self.sources.files.push(Found { relative: text.to_owned(), kind });
+        self.files.push(Found { relative: text.to_owned(), kind, noted });
         Ok(())
     }
 
@@ -295,17 +451,34 @@ impl Scan {
     }
 }
 
-/// Directories that say themselves what they are, whatever they are called.
-fn marked_directory(place: &Path) -> Option<&'static str> {
+/// Recognises directories that say themselves what they are, whatever they are called.
+fn marker(place: &Path, names: &Names) -> Option<&'static str> {
     [("pyvenv.cfg", "virtual environments"), ("oci-layout", "images"), ("CACHEDIR.TAG", "caches")]
         .into_iter()
-        .find_map(|(marker, reason)| place.join(marker).is_file().then_some(reason))
+        .find(|(marker, _)| names.iter().any(|(name, _)| name == *marker) && place.join(marker).is_file())
+        .map(|(_, reason)| reason)
+}
+
+/// Sums up what is left out.
+fn sum(left_out: &[(&'static str, PathBuf)]) -> BTreeMap<&'static str, LeftOut> {
+    let measured: Vec<_> = left_out.par_iter().map(|(reason, place)| (*reason, measure(place))).collect();
+    let mut sums: BTreeMap<&'static str, LeftOut> = BTreeMap::new();
+    for (reason, LeftOut { files, bytes }) in measured {
+        let sum = sums.entry(reason).or_default();
+        sum.files += files;
+        sum.bytes += bytes;
+    }
+    sums
 }
 
 /// Counts what is left out, as far as it can be read: nothing of it is needed.
-fn measure(directory: &Path) -> LeftOut {
+fn measure(place: &Path) -> LeftOut {
+    match fs::symlink_metadata(place) {
+        Ok(metadata) if !metadata.is_dir() => return LeftOut { files: 1, bytes: metadata.len() },
+        Ok(_) | Err(_) => {}
+    }
     let mut sum = LeftOut::default();
-    let mut pending = vec![directory.to_owned()];
+    let mut pending = vec![place.to_owned()];
     while let Some(directory) = pending.pop() {
         let Ok(entries) = fs::read_dir(directory) else { continue };
         for entry in entries.flatten() {
@@ -338,6 +511,12 @@ mod tests {
 
     use super::*;
 
+    fn scan(project: &tempfile::TempDir) -> Result<Sources, SourcesError> {
+        let cache = tempfile::tempdir().unwrap();
+        let store = Store::open(cache.path()).unwrap();
+        Sources::scan(project.path(), &[], Purpose::Application, &store)
+    }
+
     fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -359,7 +538,7 @@ mod tests {
             ("größe/ü.txt", "ü"),
         ]);
         symlink("main.py", project.path().join("link.py")).unwrap();
-        let sources = Sources::scan(project.path(), &[], Purpose::Application).unwrap();
+        let sources = scan(&project).unwrap();
         assert_eq!(
             sources.paths().collect::<Vec<_>>(),
             ["größe/ü.txt", "link.py", "main.py", "pkg/a.py", "pkg/b.py"]
@@ -372,7 +551,7 @@ mod tests {
     #[test]
     fn what_docker_brings_back_from_a_directory_that_is_left_out_goes_in() {
         let project = project(&[(".dockerignore", "data\n!data/x"), ("data/x", ""), ("data/y", "")]);
-        let sources = Sources::scan(project.path(), &[], Purpose::Application).unwrap();
+        let sources = scan(&project).unwrap();
         assert_eq!(sources.paths().collect::<Vec<_>>(), ["data/x"]);
     }
 
@@ -381,7 +560,7 @@ mod tests {
         for target in ["../x", "/etc/passwd", "pkg/../../x"] {
             let project = project(&[("pkg/a.py", "")]);
             symlink(target, project.path().join("link")).unwrap();
-            let error = Sources::scan(project.path(), &[], Purpose::Application).unwrap_err();
+            let error = scan(&project).unwrap_err();
             let link = project.path().join("link");
             assert_eq!(
                 error.to_string(),
@@ -396,7 +575,8 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let store = Store::open(cache.path()).unwrap();
         let path = project.path().join("x");
-        let error = Sources::extra(&path, &ImagePath::root(), &store).unwrap_err();
+        let listing = Listing::of_extra(&path, &store).unwrap();
+        let error = listing.tree(&store, &ImagePath::root()).unwrap_err();
         assert_eq!(error.to_string(), format!("`{}` is a file, and `/` is a directory", path.display()));
     }
 
@@ -406,8 +586,8 @@ mod tests {
         fs::set_permissions(project.path().join("run.sh"), fs::Permissions::from_mode(0o700)).unwrap();
         let cache = tempfile::tempdir().unwrap();
         let store = Store::open(cache.path()).unwrap();
-        let sources = Sources::scan(project.path(), &[], Purpose::Application).unwrap();
-        let tree = sources.tree(&store, &"/app".parse().unwrap()).unwrap();
+        let sources = Sources::scan(project.path(), &[], Purpose::Application, &store).unwrap();
+        let tree = sources.list(&store).unwrap().tree(&store, &"/app".parse().unwrap()).unwrap();
         insta::assert_snapshot!(format!("{tree:?}"), @r"
         /app/ dir 0755
         /app/a/ dir 0755

@@ -67,10 +67,11 @@ impl Workshop<'_> {
     ) -> Result<Wheel, BackendError> {
         let root = self.project.lock_root.join(directory);
         let failed = |source| BackendError::Sources { directory: directory.to_owned(), source };
-        let scanned =
-            Sources::scan(&root, self.ignore, Purpose::Build).map_err(|error| failed(error.into()))?;
+        let scanned = Sources::scan(&root, self.ignore, Purpose::Build, self.store)
+            .map_err(|error| failed(error.into()))?;
         let scanned = scanned.with_texts(project::texts_without_secrets(&root));
-        let sources = scanned.tree(self.store, &ImagePath::root()).map_err(failed)?;
+        let listing = scanned.list(self.store).map_err(failed)?;
+        let sources = listing.tree(self.store, &ImagePath::root()).map_err(failed)?;
         let read = |source| BackendError::Read { directory: directory.to_owned(), source };
         let text = project::optional(&root.join("pyproject.toml")).map_err(read)?.unwrap_or_default();
         let name: Option<PackageName> =

@@ -47,7 +47,7 @@ pub(super) fn fetch(error: &FetchError, missing: &str) -> Advice {
         ),
         FetchError::Mirror { source, .. } => fetch(source, missing),
         FetchError::Address { .. } => Exit::Project.help("correct the address"),
-        FetchError::File { .. } => Exit::Project.silent(),
+        FetchError::File { .. } => Exit::Project.help("see that it is there and may be read"),
         FetchError::Store { source, .. } => store(source),
     }
 }
@@ -133,22 +133,28 @@ pub(super) fn release(error: &ReleaseError) -> Advice {
 pub(super) fn container(error: &RunError) -> Advice {
     match error {
         RunError::NoProgram => Exit::Usage.help("name a program after the image"),
-        RunError::NotFound { program } if is_shell(program) => Exit::Project.help(
+        RunError::NotFound { program } if is_shell(program) => Exit::NotFound.help(
             "the image has no shell; `--entrypoint python` runs Python, and `minke build --shell` adds one",
         ),
         RunError::NotFound { .. } => {
-            Exit::Project.help("`--entrypoint` runs another; programs of wheels are in /app/.venv/bin")
+            Exit::NotFound.help("`--entrypoint` runs another; programs of wheels are in /app/.venv/bin")
         }
         RunError::Workdir { .. } => Exit::Usage.help("choose another with `--workdir`"),
         RunError::Refused(_) => Exit::Project
             .help("change that setting, or run minke as root; the image itself is good elsewhere"),
         RunError::Store(error) => store(error),
-        RunError::Bind { .. }
-        | RunError::Nul(_)
-        | RunError::Setup { .. }
-        | RunError::NoInterpreter { .. }
-        | RunError::NotExecutable { .. }
-        | RunError::Terminal(_) => Exit::Project.silent(),
+        RunError::Bind { .. } => Exit::Usage.help("see that it is there and may be read"),
+        RunError::Nul(_) => Exit::Usage.help("leave the NUL out"),
+        RunError::NoInterpreter { .. } => Exit::NotExecutable
+            .help("build the image with the library or program that its first line or its ELF header names"),
+        RunError::NotExecutable { .. } => Exit::NotExecutable
+            .help("make it executable before the image is built, or name its interpreter first"),
+        RunError::Setup { .. } => {
+            Exit::Project.help("see what this machine refuses; the image itself is good elsewhere")
+        }
+        RunError::Terminal(_) => {
+            Exit::Project.help("run it without a terminal: `minke run IMAGE < /dev/null`")
+        }
     }
 }
 

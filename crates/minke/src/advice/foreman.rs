@@ -23,7 +23,7 @@ use minke_build::workshop::{BackendError, RoomError, SourcesError as ArchiveErro
 use minke_build::{BuildError, FetchError, ImageBaseError, LayerError, SupplyError};
 
 use super::causes::{self, AGAIN, HALF_UPDATED};
-use super::{Advice, Exit, store};
+use super::{Advice, BUG, Exit, store};
 use minke_cas::StoreError;
 
 /// Advises on a build or a run.
@@ -57,10 +57,10 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Debian(error) => debian(error),
         BuildError::Supply(error) => supply(error),
         BuildError::SystemLock { file, source } => system_lock(file, source),
-        BuildError::Flatten(_) => Exit::Bug.silent(),
+        BuildError::Flatten(_) => Exit::Project.help("a layer of the cache is damaged: `minke cache verify` drops it; build again"),
         BuildError::Vanished { name, offered, .. } => vanished(name, offered.as_deref()),
         BuildError::System(error) => system(error),
-        BuildError::Interpreter(_) | BuildError::Image(_) => Exit::Bug.silent(),
+        BuildError::Interpreter(_) | BuildError::Image(_) => Exit::Bug.help(BUG),
         BuildError::Machine { .. } => Exit::Project.help("build on a machine that is x86-64 or 64-bit ARM"),
         BuildError::Wrapper(_) => Exit::Project.help("see that the disk isn't full"),
         BuildError::Uv(error) => uv(error),
@@ -76,7 +76,7 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Libs(error) => libs(error),
         BuildError::Bytecode(error) => bytecode(error),
         BuildError::Layer { source, .. } => layer(source),
-        BuildError::Setting(_) => Exit::Project.silent(),
+        BuildError::Setting(_) => Exit::Project.help("correct the setting; `minke build --help` says what each takes"),
         BuildError::Port(_) => Exit::Project.help("say it as in `ports = [8000, \"53/udp\"]`"),
         BuildError::Deliver(error) => deliver(error),
         BuildError::Images(error) => images(error),
@@ -102,10 +102,10 @@ pub(super) fn project(error: &ProjectError) -> Advice {
             Exit::Usage.help("say it as in `--from 'ipython>=9'`, or name a wheel's file")
         }
         ProjectError::Io { .. } | ProjectError::Pyproject { .. } | ProjectError::Block { .. } => {
-            Exit::Project.silent()
+            Exit::Project.help("correct the file, or see that it may be read")
         }
         ProjectError::Settings(SettingsError::Syntax { .. } | SettingsError::Unknown { .. }) => {
-            Exit::Project.silent()
+            Exit::Project.help("correct it there; the README lists what can be set")
         }
     }
 }
@@ -191,7 +191,9 @@ fn standalone(error: &StandaloneError) -> Advice {
 /// Advises on images of the store.
 pub(super) fn images(error: &ImagesError) -> Advice {
     match error {
-        ImagesError::Name { .. } => Exit::Usage.silent(),
+        ImagesError::Name { .. } => {
+            Exit::Usage.help("name it as `minke build` printed it, such as `shop:1.2`")
+        }
         ImagesError::Unknown { known, .. } if known.is_empty() => {
             Exit::Project.help("build it with `minke build`")
         }
@@ -225,7 +227,10 @@ fn sources_tree(error: &SourcesTreeError) -> Advice {
 
 fn sources(error: &SourcesError) -> Advice {
     match error {
-        SourcesError::Io { .. } => Exit::Project.silent(),
+        SourcesError::Io { .. } => {
+            Exit::Project.help("see that it may be read, or leave it out with `ignore` in [tool.minke]")
+        }
+        SourcesError::Changed { .. } => Exit::Project.help("build again when nothing writes to it"),
         SourcesError::Pattern(_) => Exit::Project.help("correct the pattern"),
         SourcesError::FileAsRoot { .. } => {
             Exit::Project.help("say in `files` what it is called in the image")
@@ -243,7 +248,7 @@ fn debian(error: &DebianError) -> Advice {
              /etc/apt/sources.list",
         ),
         DebianError::Mirror { .. } => Exit::Project.help("say it as in `http://host.test/debian`"),
-        DebianError::Name { .. } => Exit::Project.silent(),
+        DebianError::Name { .. } => Exit::Project.help("correct it where it was named"),
         DebianError::Keyring { .. } => Exit::Project.help("name a keyring as in apt's `Signed-By`"),
         DebianError::FetchRelease { source, .. } => causes::fetch(
             source,
@@ -278,7 +283,7 @@ fn supply(error: &SupplyError) -> Advice {
             Exit::Project.help("run `minke lock` once, and commit `minke.lock` with the project")
         }
         SupplyError::Outgrown { .. } => Exit::Project.help("run `minke lock`, and commit what it changes"),
-        SupplyError::Moved => Exit::Bug.silent(),
+        SupplyError::Moved => Exit::Bug.help(BUG),
     }
 }
 
@@ -314,14 +319,14 @@ fn system(error: &SystemError) -> Advice {
         SystemError::Unpack { .. } => {
             Exit::Project.help("minke refuses packages that are not as Debian makes them")
         }
-        SystemError::Setup(_) => Exit::Project.silent(),
+        SystemError::Setup(_) => Exit::Project.help("choose another version of the package, or leave it out"),
         SystemError::Store(error) => store(error),
     }
 }
 
 fn uv(error: &FindUvError) -> Advice {
     match error {
-        FindUvError::NoPython => Exit::Bug.silent(),
+        FindUvError::NoPython => Exit::Bug.help(BUG),
         FindUvError::Machine { .. } => Exit::Project.help("install uv and put it on PATH"),
         FindUvError::NoIndex | FindUvError::NotListed { .. } => {
             Exit::Project.help("install uv and put it on PATH, or set UV_DEFAULT_INDEX")
@@ -332,7 +337,7 @@ fn uv(error: &FindUvError) -> Advice {
         }
         FindUvError::Pip(_) => Exit::Network.help(AGAIN),
         FindUvError::Unpack(_) => Exit::Network.help("install uv and put it on PATH"),
-        FindUvError::Read(_) => Exit::Project.silent(),
+        FindUvError::Read(_) => Exit::Project.help("see that uv on PATH is whole and may be run"),
         FindUvError::Store(error) => store(error),
     }
 }
@@ -354,7 +359,7 @@ fn lock(error: &LockStepError) -> Advice {
         }
         LockStepError::Remember(error) => store(error),
         LockStepError::Select(_) | LockStepError::Name(_) | LockStepError::NoBinary(_) => {
-            Exit::Project.silent()
+            Exit::Project.help("correct the lock, or what is asked of it: `extras`, `groups`, the platform")
         }
         LockStepError::Pylock(error) => pylock(error),
         LockStepError::Read(error) | LockStepError::Keep(error) => project(error),
@@ -375,13 +380,15 @@ fn pylock(error: &PylockError) -> Advice {
 fn wheels(error: &WheelsError) -> Advice {
     match error {
         WheelsError::Fetch { source, .. } => causes::fetch(source, "the index has it no more: lock again"),
-        WheelsError::Read { .. } => Exit::Project.silent(),
+        WheelsError::Read { .. } => {
+            Exit::Project.help("see that it is there and may be read; else lock again")
+        }
         WheelsError::Changed { .. } => Exit::Project.help("if you trust the new file, lock again"),
         WheelsError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
         WheelsError::Install(_) => {
             Exit::Project.help("minke refuses wheels that installers may not trust; choose another version")
         }
-        WheelsError::Distribution(_) => Exit::Project.silent(),
+        WheelsError::Distribution(_) => Exit::Project.help("call the file as the wheel's builder did"),
         WheelsError::Store(error) => store(error),
     }
 }
@@ -390,13 +397,13 @@ fn backend(error: &BackendError) -> Advice {
     match error {
         BackendError::Sources { source, .. } => sources_tree(source),
         BackendError::Read { source, .. } => project(source),
-        BackendError::Pyproject { .. } => Exit::Project.silent(),
+        BackendError::Pyproject { .. } => Exit::Project.help("correct the file"),
         BackendError::Uv(error) => uv(error),
         BackendError::Resolve { source, .. } => lock(source),
         BackendError::Supply(error) => supply(error),
         BackendError::Requirements { source, .. } => wheels(source),
         BackendError::Together { source, .. } => settle(source),
-        BackendError::Scripts { .. } => Exit::SourceBuild.silent(),
+        BackendError::Scripts { .. } => Exit::SourceBuild.help("pin another version of that requirement in `build-system.requires`"),
         BackendError::Write { .. } => Exit::Project.help("see that the disk isn't full"),
         BackendError::Build { directory, .. } if directory.extension().is_some() => {
             let name = directory.to_string_lossy();
@@ -405,8 +412,8 @@ fn backend(error: &BackendError) -> Advice {
                 "say what it needs, as in `[tool.minke.build.{name}] system = [\"libfoo-dev\"]`, or `requires`, `env`"
             ))
         }
-        BackendError::Build { .. } => Exit::SourceBuild.silent(),
-        BackendError::Name { .. } => Exit::SourceBuild.silent(),
+        BackendError::Build { .. } => Exit::SourceBuild.help("the lines above are the backend's own; what it needs goes into `build-system.requires`"),
+        BackendError::Name { .. } => Exit::SourceBuild.help("that is the backend's fault: try another version of it"),
         BackendError::Foreign { .. } => Exit::SourceBuild.help(
             "build its wheel on a machine like the image's, and name the wheel's directory with `--find-links`",
         ),
@@ -414,7 +421,7 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Take { source: StoreError::Mismatch { .. }, .. } => {
             Exit::Project.help("if you trust the new file, lock again")
         }
-        BackendError::Take { .. } => Exit::Project.silent(),
+        BackendError::Take { .. } => Exit::Project.help("see that the file may be read; else lock again"),
         BackendError::Unpack { source: ArchiveError::Store(error), .. } => store(error),
         BackendError::Unpack { .. } => Exit::SourceBuild.help(format!(
             "minke refuses archives that are not as packers make them; {BY_HAND}"
@@ -431,7 +438,7 @@ fn backend(error: &BackendError) -> Advice {
             RoomError::Supply(error) => supply(error),
             RoomError::System(error) => system(error),
             RoomError::Settle(error) => settle(error),
-            RoomError::Setup(_) => Exit::SourceBuild.silent(),
+            RoomError::Setup(_) => Exit::SourceBuild.help("choose another suite with `base`"),
             RoomError::Store(error) => store(error),
         },
         BackendError::Wheel { source, .. } => wheels(source),
@@ -449,7 +456,9 @@ fn settle(error: &SettleError) -> Advice {
             Exit::Project.help("leave one of them out; between two wheels, the later wins without `--strict`")
         }
         SettleError::Extra(_) => Exit::Project.help("give each its own place"),
-        SettleError::Place { .. } => Exit::Project.silent(),
+        SettleError::Place { .. } => {
+            Exit::Project.help("give it another place, or leave out what lies there")
+        }
     }
 }
 
@@ -466,7 +475,7 @@ fn libs(error: &LibsError) -> Advice {
 
 fn bytecode(error: &BytecodeError) -> Advice {
     match error {
-        BytecodeError::Compile { .. } => Exit::Bug.silent(),
+        BytecodeError::Compile { .. } => Exit::Bug.help(BUG),
         BytecodeError::Store(error) => store(error),
     }
 }
@@ -485,7 +494,7 @@ fn run(error: &RunStepError) -> Advice {
         RunStepError::Flatten { .. } | RunStepError::Path(_) => {
             Exit::Project.help("build the image again with `minke build`")
         }
-        RunStepError::Bind { .. } => Exit::Usage.silent(),
+        RunStepError::Bind { .. } => Exit::Usage.help("say it as HOST:CONTAINER, two absolute paths"),
         RunStepError::UnknownUser { .. } | RunStepError::UnknownGroup { .. } => {
             Exit::Usage.help("say it in numbers, UID:GID, with `--user`")
         }

@@ -43,6 +43,9 @@ pub(crate) struct BuildArguments {
     /// Say of each layer what has changed since the last build of this name
     #[arg(long)]
     pub(crate) why: bool,
+    /// Write what took how long to a file, as a trace that Perfetto and browsers show
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timings: Option<PathBuf>,
     /// What the image is, and where it goes.
     #[command(flatten)]
     pub(crate) image: ImageArguments,

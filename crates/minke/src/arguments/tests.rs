@@ -89,8 +89,8 @@ fn the_first_page_shows_the_commands() {
       minke run hello
 
     Exit status: 0 done, 1 the project or its inputs are at fault, 2 usage, 3 a wheel cannot be built, 5
-    network, mirror, index or daemon, 70 a bug in minke, 130 interrupted. `minke run` exits as the
-    container's program does.
+    network, mirror, index or daemon, 70 a bug in minke, 126 and 127 a program that cannot run, 130
+    interrupted. `minke run` exits as the container's program does.
     ");
 }
 

@@ -83,6 +83,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("plan locked", "plan --locked", "plan"),
     ("build debug", "build --debug", "build"),
     ("build why", "build --why", "build"),
+    ("build timings", "build --timings t.json", "build"),
     ("run command", "run hello a", "run hello"),
     ("run entrypoint", "run --entrypoint sh hello", "run hello"),
     ("run env", "run -e A=b hello", "run hello"),
@@ -133,10 +134,10 @@ fn shown(line: &str) -> String {
     };
     let task = match task {
         Task::Build(task) | Task::Lock(task) | Task::Plan(task) | Task::MakeWheels(task) => {
-            let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why } = *task;
+            let BuildTask { project, from, wishes, locks, upgrade, tag, outputs, twin, why, timings } = *task;
             let settings = Settings::of(wishes);
             format!(
-                "{project:?} {from:?} {settings:?} {locks:?} {upgrade:?} {tag:?} {outputs:?} {twin:?} {why:?}"
+                "{project:?} {from:?} {settings:?} {locks:?} {upgrade:?} {tag:?} {outputs:?} {twin:?} {why:?} {timings:?}"
             )
         }
         Task::Run(request) => {

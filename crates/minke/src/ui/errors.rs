@@ -28,7 +28,7 @@ pub(crate) fn render(failure: &Failure, paint: Paint) -> String {
     let mut texts = chain(failure);
     lines.extend(texts.next().map(|text| line(&paint.bad("error"), "error", &text)));
     lines.extend(texts.map(|text| line(&paint.strong("  because"), "  because", &text)));
-    lines.extend(advise(failure).help.map(|text| line(&paint.good("  help"), "  help", &text)));
+    lines.push(line(&paint.good("  help"), "  help", &advise(failure).help));
     lines.join("\n")
 }
 

@@ -103,9 +103,9 @@ fn a_backend_that_fails_is_told_with_what_it_said() {
     let with_backend = |text: &str| {
         town.write("shop/tools/backend.py", text);
         let seen = build(&town, &[]).seen();
-        // Of a traceback, only the last line is always the same.
+        // Of a traceback, only the last line is always the same; advice follows it.
         let mut lines: Vec<&str> = seen.lines().collect();
-        lines.drain(4..lines.len().max(5) - 1);
+        lines.drain(4..lines.len().max(6) - 2);
         lines.join("\n")
     };
     let returning = |name: &str| format!("def build_wheel(*_, **__):\n    return '{name}'\n");
@@ -115,6 +115,7 @@ fn a_backend_that_fails_is_told_with_what_it_said() {
       because: cannot build `TOWN/shop`
       because: the build backend `backend` failed with exit code 1:
                no wheel today
+      help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
     assert_snapshot!(with_backend("this is no Python"), @r"
     status: 3
@@ -122,6 +123,7 @@ fn a_backend_that_fails_is_told_with_what_it_said() {
       because: cannot build `TOWN/shop`
       because: the build backend `backend` failed with exit code 1:
                SyntaxError: invalid syntax
+      help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
     assert_snapshot!(with_backend("x = 1\n"), @r"
     status: 3
@@ -129,18 +131,21 @@ fn a_backend_that_fails_is_told_with_what_it_said() {
       because: cannot build `TOWN/shop`
       because: the build backend `backend` failed with exit code 1:
                AttributeError: module 'backend' has no attribute 'build_wheel'
+      help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
     assert_snapshot!(with_backend(&returning("not-there-1-py3-none-any.whl")), @r"
     status: 3
     stderr: error: cannot build the project
       because: cannot build `TOWN/shop`
       because: the build backend `backend` did not return the name of a wheel in the directory that it was given
+      help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
     assert_snapshot!(with_backend(&returning("../../../etc/passwd")), @r"
     status: 3
     stderr: error: cannot build the project
       because: cannot build `TOWN/shop`
       because: the build backend `backend` did not return the name of a wheel in the directory that it was given
+      help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
 }
 
@@ -181,5 +186,6 @@ def build_wheel(*_, **__):
       because: cannot build `TOWN/shop`
       because: the build backend `backend` failed with exit code 1:
                found [('/root', []), ('/home', ['nonroot'])], variables ['HOME', 'LC_ALL', 'PATH', 'PYTHONDONTWRITEBYTECODE', 'PYTHONHASHSEED', 'PYTHONNOUSERSITE', 'PYTHONPATH', 'PYTHONSAFEPATH', 'SOURCE_DATE_EPOCH', 'TMPDIR', 'TZ'], user False
+      help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
 }

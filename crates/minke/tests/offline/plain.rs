@@ -367,8 +367,31 @@ fn what_was_done_is_told_on_standard_error() {
     project
     lock
     note
-    bytecode
-    layers
     deliver
     ");
+}
+
+#[test]
+fn timings_are_a_trace_of_what_was_done() {
+    let wheel = Wheel::new("toy-timed", "1").file("toy_timed.py", b"TIMED = 1\n".to_vec());
+    let Some(town) = Town::with(std::slice::from_ref(&wheel)) else { return };
+    town.project("shop", &[wheel]);
+    town.succeeds(&["build", "-q", "--timings", "trace.json", "shop"]);
+    let trace: Value = serde_json::from_slice(&fs::read(town.path("trace.json")).unwrap()).unwrap();
+    let begun: Vec<&str> = trace
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["ph"] == "B")
+        .map(|event| event["name"].as_str().unwrap())
+        .collect();
+    let wanted = ["hop", "fetch", "install wheel", "compile", "compress", "hash layer", "write layer"];
+    assert!(wanted.iter().all(|name| begun.contains(name)), "{begun:?}");
+    let ran = town.minke(&["build", "-q", "--timings", "nowhere/trace.json", "shop"]);
+    assert_snapshot!(ran.stderr, @r"
+    error: cannot write the timings to `TOWN/nowhere/trace.json`
+      because: No such file or directory (os error 2)
+      help: the image is built; give `--timings` a place that can be written
+    ");
+    assert_eq!(ran.status, 1);
 }

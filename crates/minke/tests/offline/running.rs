@@ -133,18 +133,19 @@ fn the_exit_status_is_the_programs() {
 fn what_cannot_be_run_is_named() {
     everybody(|town| {
         assert_snapshot!(town.minke(&["run", "--entrypoint", "sh", "shop"]).seen(), @r"
-        status: 1
+        status: 127
         stderr: error: cannot run the image
           because: `shop:latest` did not start
           because: `sh` is not in the image
           help: the image has no shell; `--entrypoint python` runs Python, and `minke build --shell` adds one
         ");
         assert_snapshot!(town.minke(&["run", "--entrypoint", "/etc/passwd", "shop"]).seen(), @r"
-        status: 1
+        status: 126
         stderr: error: cannot run the image
           because: `shop:latest` did not start
           because: `/etc/passwd` cannot be executed
           because: Permission denied (os error 13)
+          help: make it executable before the image is built, or name its interpreter first
         ");
         assert_snapshot!(town.minke(&["run", "--user", "somebody", "shop"]).seen(), @r"
         status: 2
@@ -153,11 +154,12 @@ fn what_cannot_be_run_is_named() {
           help: say it in numbers, UID:GID, with `--user`
         ");
         assert_snapshot!(town.minke(&["run", "-v", "/no/such/place:/data", "shop"]).seen(), @r"
-        status: 1
+        status: 2
         stderr: error: cannot run the image
           because: `shop:latest` did not start
           because: cannot mount `/no/such/place`
           because: No such file or directory (os error 2)
+          help: see that it is there and may be read
         ");
         assert_snapshot!(town.minke(&["run", "stall"]).seen(), @r"
         status: 1

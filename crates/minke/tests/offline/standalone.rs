@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use insta::assert_snapshot;
-use minke_testkit::{Compression, Server, TarEntry, compress, sha256_hex, skip, standalone_python, tar};
+use minke_testkit::{
+    Compression, Server, TarEntry, compress, sha256_hex, skip, standalone_python, static_python, tar,
+};
 
 use crate::image::Layout;
 use crate::town::{Town, User};
@@ -27,6 +29,30 @@ fn town() -> Option<Town> {
 
 fn wish(town: &Town, python: &str) {
     town.write("shop/minke.toml", format!("python = {python}\n"));
+}
+
+#[test]
+fn a_python_that_needs_nothing_runs_upon_nothing() {
+    let Some(town) = Town::with(&[]) else { return };
+    match static_python() {
+        Ok(archive) => town.write("shop/python.tar.gz", archive),
+        Err(reason) => return skip(&reason),
+    }
+    town.project("shop", &[]);
+    town.write(
+        "shop/main.py",
+        "import json, sys, zlib\nprint(json.dumps(sys.version_info[:2]), zlib.crc32(b'x'))\n",
+    );
+    wish(&town, "{ standalone = \"python.tar.gz\" }");
+    town.builds(&["--base", "scratch", "shop", "-o", "oci:layout"]);
+    let layout = Layout::read(&town.path("layout"), None);
+    layout.assert_lawful();
+    assert_eq!(layout.below("/usr/lib/"), "/usr/lib dir 0755", "nothing of a system is there");
+    assert_eq!(layout.below("/var/lib/dpkg"), "");
+    assert_eq!(layout.below("/app/python.tar.gz"), "", "the archive isn't the project's");
+    if User::Myself.can_make_containers() {
+        assert_eq!(town.succeeds(&["run", "shop"]).stdout, "[3, 11] 2363233923\n");
+    }
 }
 
 #[test]

@@ -100,5 +100,6 @@ fn standard_output_that_is_full_is_an_error() {
     status: 1
     stderr: error: cannot write to standard output
       because: No space left on device (os error 28)
+      help: see that whoever reads the output stays, and that its disk isn't full
     ");
 }

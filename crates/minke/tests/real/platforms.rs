@@ -85,6 +85,18 @@ fn the_examples_run_on_arm64() {
         let said = output(emulated(&world, &emulator, &image, program).args(*arguments));
         assert!(said.contains(expected), "{name} says {said}");
     }
+    for (name, modules) in [
+        ("api", "fastapi, uvicorn, sqlalchemy, asyncpg, pydantic, httpx, PIL.Image, cryptography.x509"),
+        ("notebook", "notebook.app, jupyter_server.serverapp, zmq, tornado"),
+    ] {
+        let image = format!("{name}:arm64");
+        let mut build = world.minke();
+        build.arg("build").arg(world.copy(name)).args(["--platform", "linux/arm64", "-t", &image]);
+        ran(&build.output().expect("minke starts"));
+        let script = format!("import platform, {modules}; print(platform.machine())");
+        let said = output(&mut emulated(&world, &emulator, &image, &["-c", &script]));
+        assert_eq!(said.trim(), "aarch64", "{name}");
+    }
     let promises = ["/emulated.py", "/emulator", "/base.py"];
     assert_eq!(output(&mut emulated(&world, &emulator, "hello:arm64", &promises)), PROMISES);
 }

@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
-use minke_cas::Entry;
-
 use super::*;
+
 use crate::testing::Bench;
-use crate::{Descriptor, ImageConfig};
+use crate::{Compression, Descriptor, ImageConfig};
+use std::collections::BTreeMap;
 
 /// Makes members of a tar that no careful writer would make.
 struct Raw(tar::Builder<Vec<u8>>);

@@ -3,7 +3,7 @@
 use super::*;
 
 fn said(advice: &Advice) -> String {
-    format!("{} {}", advice.exit.code(), advice.help.as_deref().unwrap_or("-"))
+    format!("{} {}", advice.exit.code(), advice.help)
 }
 
 fn uv_said(stderr: &str) -> String {
@@ -41,6 +41,6 @@ fn a_server_that_refuses_is_not_asked_again() {
 #[test]
 fn a_program_that_is_missing_is_told_from_a_shell() {
     let missing = |program: &str| said(&container(&RunError::NotFound { program: program.to_owned() }));
-    insta::assert_snapshot!(missing("/bin/sh"), @"1 the image has no shell; `--entrypoint python` runs Python, and `minke build --shell` adds one");
-    insta::assert_snapshot!(missing("serve"), @"1 `--entrypoint` runs another; programs of wheels are in /app/.venv/bin");
+    insta::assert_snapshot!(missing("/bin/sh"), @"127 the image has no shell; `--entrypoint python` runs Python, and `minke build --shell` adds one");
+    insta::assert_snapshot!(missing("serve"), @"127 `--entrypoint` runs another; programs of wheels are in /app/.venv/bin");
 }

@@ -1,0 +1,149 @@
+"""What a day's work costs: one small change after the other, to an image in the tool's own store.
+
+Every case begins where the one before has ended, and all that is downloaded is there before.
+"""
+
+from pathlib import Path
+from statistics import median
+
+from contenders import Minke, Peer, settle
+from daemon import Daemon
+from measure import Cost, measure
+from projects import Project
+
+CASES = [
+    "nothing changed",
+    "one line edited",
+    "one requirement removed",
+    "one requirement added",
+    "the base updated",
+    "cold, downloads there",
+]
+
+BASE = "bench/slim"
+"""What the peer starts from."""
+
+REPEATS = 5
+"""What takes milliseconds is done so often, and the median counts."""
+
+ADDED = ["more-itertools", "boltons"]
+"""What is there at first and removed; what is added then: pure Python without requirements of their own."""
+
+Costs = dict[str, list[Cost]]
+
+
+class Day:
+    """The cases of one contender, as they are built."""
+
+    def __init__(self, project: Project, locks: list[Path]):
+        self.project = project
+        self.locks = locks
+        self.costs: Costs = {}
+
+    def small_changes(self, build) -> None:
+        """All cases in which the base stays as it is."""
+        plain, _, other = self.locks
+        for _ in range(REPEATS):
+            self.note("nothing changed", build)
+        for _ in range(REPEATS):
+            self.project.edit()
+            self.note("one line edited", build)
+        self.project.use(plain)
+        self.note("one requirement removed", build)
+        self.project.use(other)
+        self.note("one requirement added", build)
+
+    def note(self, case: str, build) -> None:
+        self.costs.setdefault(case, []).append(build(case))
+
+
+def of_minke(minke: Minke, project: Project, locks: list[Path], traces: Path) -> Costs:
+    """minke's costs; each case leaves a trace of what took how long."""
+    day = Day(project, locks)
+    traces.mkdir(exist_ok=True)
+
+    def build(case: str) -> Cost:
+        trace = traces / f"{project.app}-{CASES.index(case)}.json"
+        return minke.build(project, more=("--timings", trace))
+
+    system = project.place / "minke.lock"
+    texts = []
+    # Without the archive of security updates a lock has the packages as they were released.
+    for env in [minke.env, minke.released()]:
+        system.unlink(missing_ok=True)
+        minke.run(project, "lock", env=env)
+        texts.append(system.read_text())
+        for lock in locks:
+            project.use(lock)
+            minke.build(project)
+    updated, released = texts
+    minke.keep_downloads()
+    project.use(locks[1])
+    minke.build(project)
+    day.small_changes(build)
+    if updated != released:
+        system.write_text(updated)
+        day.note("the base updated", build)
+    minke.keep_downloads()
+    settle()
+    day.note("cold, downloads there", build)
+    return day.costs
+
+
+def of_peer(peer: Peer, project: Project, locks: list[Path], daemon: Daemon) -> Costs:
+    """The peer's costs: what it has downloaded is in a cache mount."""
+    day = Day(project, locks)
+
+    def build(_: str) -> Cost:
+        return peer.build(project)
+
+    for lock in locks:
+        project.use(lock)
+        peer.build(project)
+    daemon.ask("builder", "prune", "--all", "--force", "--filter", "type=regular")
+    project.use(locks[1])
+    peer.build(project)
+    day.small_changes(build)
+    daemon.update_base(BASE)
+    try:
+        day.note("the base updated", build)
+    finally:
+        daemon.restore_base(BASE)
+    daemon.ask("image", "rm", "--force", peer.tag(project), check=False)
+    daemon.ask("builder", "prune", "--all", "--force", "--filter", "type=regular")
+    settle()
+    day.note("cold, downloads there", build)
+    return day.costs
+
+
+def limit(minke: Minke, project: Project, program: Path) -> Cost:
+    """What inflating, hashing and compressing the wheels costs, and compiling what is in them, and no more."""
+    log = minke.out / "log"
+    blobs = [blob for blob in (minke.cache / "v2/blobs").glob("*/*") if blob.open("rb").read(4) == b"PK\x03\x04"]
+    squeezed = measure([program, *blobs], log=log)
+    compile_all = ["python", "-m", "compileall", "-q", "-f", "-j", "0", "--invalidation-mode=unchecked-hash"]
+    argv = [minke.binary, "run", "--user", "0", f"{project.place.name}:latest", *compile_all, "/app/.venv/lib"]
+    # Some distributions ship files that aren't Python's, and the compiler says so by its status.
+    compiled = measure(["sh", "-c", '"$@" || true', "sh", *argv], log=log, env=minke.env)
+    return squeezed + compiled
+
+
+def table(costs: dict[str, Costs], least: Cost | None) -> str:
+    """One app: a row for each case."""
+    lines = ["| | minke (s) | slim (s) |", "| --- | ---: | ---: |"]
+    for case in CASES:
+        ours, theirs = ([cost.seconds for cost in costs.get(name, {}).get(case, [])] for name in ["minke", "slim"])
+        ratio = f" → **{median(ours) / median(theirs):.2f}**" if ours and theirs else ""
+        lines.append(f"| {case} | {shown(ours)} | {shown(theirs)}{ratio} |")
+    if least:
+        cold = [cost.seconds for cost in costs["minke"]["cold, downloads there"]]
+        lines.append(f"| the limit of the last, and minke's part of it | {least.seconds:.2f} | {cold[0] / least.seconds:.2f} |")
+    return "\n".join(lines)
+
+
+def shown(values: list[float]) -> str:
+    """The median and the range."""
+    if not values:
+        return "–"
+    text = f"{median(values):.2f}" if median(values) >= 1 else f"{median(values):.3f}"
+    return f"{text} ({min(values):.2f}–{max(values):.2f})" if max(values) > min(values) else text
