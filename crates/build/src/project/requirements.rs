@@ -208,9 +208,10 @@ impl Unresolved {
                     .map(|(_, text)| text.to_owned())
                     .collect()
             }
-            Source::File if self.name.ends_with(".py") => {
-                optional(&root.join(&self.name))?.iter().filter_map(|text| block(text)).collect()
-            }
+            Source::File if self.name.ends_with(".py") => optional(&root.join(&self.name))?
+                .iter()
+                .filter_map(|text| Some(block(text)?.trim_start().to_owned()))
+                .collect(),
             Source::File => optional(&root.join(&self.name))?.iter().map(|text| essence(text)).collect(),
         });
         for directory in pylock::directories(lock) {

@@ -85,10 +85,12 @@ pub(super) fn stem(name: &str) -> &str {
     name.strip_suffix(".py").unwrap_or(name)
 }
 
-/// Returns the TOML of a script's `# /// script` block, if it has one.
+/// Returns the TOML of a script's `# /// script` block, if it has one, after as many empty lines as stand before it in
+/// the file: errors name the file's lines.
 pub(super) fn block(text: &str) -> Option<String> {
-    let mut lines = text.lines().skip_while(|line| line.trim_end() != "# /// script").skip(1);
-    let mut block = String::new();
+    let before = text.lines().position(|line| line.trim_end() == "# /// script")? + 1;
+    let mut lines = text.lines().skip(before);
+    let mut block = "\n".repeat(before);
     loop {
         let line = lines.next()?;
         if line.trim_end() == "# ///" {
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn a_block_is_what_stands_between_its_marks() {
         let script = "#!/usr/bin/env python\n# /// script\n# dependencies = [\n#   'six',\n# ]\n#\n# ///\nimport six\n";
-        assert_eq!(block(script).unwrap(), "dependencies = [\n  'six',\n]\n\n");
+        assert_eq!(block(script).unwrap(), "\n\ndependencies = [\n  'six',\n]\n\n");
         assert_eq!(block("# /// script\n# x = 1\nimport six\n# ///"), None);
         assert_eq!(block("# /// other\n# ///"), None);
     }
