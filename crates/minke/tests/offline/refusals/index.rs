@@ -143,6 +143,7 @@ fn a_distribution_without_a_wheel_for_the_image() {
     stderr: error: cannot lock what the project needs
       because: nothing in the lock can be installed for this image
       because: no wheel of `toy` fits Python 3.11.2 on x86_64 with glibc 2.36 and it has no sdist; its wheels: toy-1.0-cp311-cp311-win_amd64.whl
+      help: correct the lock, or what is asked of it: `extras`, `groups`, the platform
     ");
 }
 
@@ -175,6 +176,7 @@ fn a_distribution_that_has_only_sources() {
     stderr: error: cannot install what the project needs
       because: cannot read the wheel `TOWN/no-such-place`
       because: No such file or directory (os error 2)
+      help: see that it is there and may be read; else lock again
     ");
 }
 

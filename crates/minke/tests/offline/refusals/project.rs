@@ -67,6 +67,7 @@ fn a_pyproject_that_is_not_toml() {
                3 | version = 1.0.0
                  |              ^^
                invalid float, expected nothing
+      help: correct it there; the README lists what can be set
     ");
     town.write("shop/pyproject.toml", "[project]\nname = \"shop\"\n[project\n");
     assert_snapshot!(town.refuses(&[]), @r"
@@ -79,6 +80,7 @@ fn a_pyproject_that_is_not_toml() {
                3 | [project
                  |         ^
                unclosed table, expected `]`
+      help: correct it there; the README lists what can be set
     ");
     assert_no_work(&town);
 }
@@ -95,6 +97,7 @@ fn a_pyproject_that_breaks_the_standard() {
     stderr: error: cannot read the project
       because: `TOWN/shop/pyproject.toml` is not right
       because: line 4, column 31: `not a requirement !!` is not a requirement: what follows the name is no version range
+      help: correct the file, or see that it may be read
     ");
     project("requires-python = \"later than 3\"");
     assert_snapshot!(town.refuses(&[]), @r"
@@ -102,6 +105,7 @@ fn a_pyproject_that_breaks_the_standard() {
     stderr: error: cannot read the project
       because: `TOWN/shop/pyproject.toml` is not right
       because: line 4, column 19: `later than 3` is not a version range such as `>=3.11`
+      help: correct the file, or see that it may be read
     ");
     town.write("shop/pyproject.toml", "[project]\nname = \"a shop\"\n");
     assert_snapshot!(town.refuses(&[]), @r"
@@ -109,6 +113,7 @@ fn a_pyproject_that_breaks_the_standard() {
     stderr: error: cannot read the project
       because: `TOWN/shop/pyproject.toml` is not right
       because: line 2, column 8: `a shop` is not a name: letters, digits, `-`, `_` and `.`, with a letter or digit at both ends
+      help: correct the file, or see that it may be read
     ");
     assert_no_work(&town);
 }
@@ -124,6 +129,7 @@ fn settings_that_nobody_knows() {
       because: cannot read the settings
       because: TOWN/shop/pyproject.toml has an unknown key
       because: `entry-point`; did you mean `entrypoint`?
+      help: correct it there; the README lists what can be set
     ");
     town.write("shop/pyproject.toml", "[tool.minke.debian]\nmiror = \"http://host.test\"\n");
     assert_snapshot!(town.refuses(&[]), @r"
@@ -132,6 +138,7 @@ fn settings_that_nobody_knows() {
       because: cannot read the settings
       because: TOWN/shop/pyproject.toml has an unknown key
       because: `debian.miror`; did you mean `debian.mirror`?
+      help: correct it there; the README lists what can be set
     ");
     town.write("shop/pyproject.toml", "");
     town.write("shop/minke.toml", "[tool.minke]\nbase = \"trixie\"\n");
@@ -141,6 +148,7 @@ fn settings_that_nobody_knows() {
       because: cannot read the settings
       because: TOWN/shop/minke.toml has an unknown key
       because: `tool`; did you mean `tools`?
+      help: correct it there; the README lists what can be set
     ");
     assert_no_work(&town);
 }
@@ -163,6 +171,7 @@ fn settings_with_wrong_values() {
     1 | ports = [80000]
     |         ^^^^^^^
     a port such as `8000` or `"53/udp"` was expected
+    help: correct it there; the README lists what can be set
     "#);
     assert_snapshot!(refused("ports = [true]\n"), @r#"
     line 1, column 9
@@ -170,6 +179,7 @@ fn settings_with_wrong_values() {
     1 | ports = [true]
     |         ^^^^^^
     a port such as `8000` or `"53/udp"` was expected
+    help: correct it there; the README lists what can be set
     "#);
     assert_snapshot!(refused("cmd = 1\n"), @r"
     line 1, column 7
@@ -177,6 +187,7 @@ fn settings_with_wrong_values() {
     1 | cmd = 1
     |       ^
     a text or a list of texts was expected
+    help: correct it there; the README lists what can be set
     ");
     assert_snapshot!(refused("cmd = \"echo 'never closed\"\n"), @r#"
     line 1, column 7
@@ -184,6 +195,7 @@ fn settings_with_wrong_values() {
     1 | cmd = "echo 'never closed"
     |       ^^^^^^^^^^^^^^^^^^^^
     `echo 'never closed` has a quote that never ends
+    help: correct it there; the README lists what can be set
     "#);
     assert_snapshot!(refused("env = [\"A=1\"]\n"), @r#"
     line 1, column 7
@@ -191,6 +203,7 @@ fn settings_with_wrong_values() {
     1 | env = ["A=1"]
     |       ^^^^^^^
     invalid type: sequence, expected a map
+    help: correct it there; the README lists what can be set
     "#);
     assert_snapshot!(refused("workdir = \"relative\"\n"), @r#"
     line 1, column 11
@@ -198,6 +211,7 @@ fn settings_with_wrong_values() {
     1 | workdir = "relative"
     |           ^^^^^^^^^^
     `relative` is not an absolute path
+    help: correct it there; the README lists what can be set
     "#);
     assert_snapshot!(refused("compression = \"brotli\"\n"), @r#"
     line 1, column 15
@@ -205,6 +219,7 @@ fn settings_with_wrong_values() {
     1 | compression = "brotli"
     |               ^^^^^^^^
     unknown variant `brotli`, expected one of `gzip`, `zstd`, `none`
+    help: correct it there; the README lists what can be set
     "#);
     assert_no_work(&town);
 }
@@ -263,6 +278,7 @@ fn locks_that_cannot_be_used() {
     stderr: error: cannot lock what the project needs
       because: nothing in the lock can be installed for this image
       because: the lock is for Python >=3.13, not Python 3.11.2 on x86_64 with glibc 2.36
+      help: correct the lock, or what is asked of it: `extras`, `groups`, the platform
     ");
     lock(
         "lock-version = \"1.0\"\ncreated-by = \"x\"\n[[packages]]\nname = \"toy\"\nversion = \"1\"\n\
@@ -273,6 +289,7 @@ fn locks_that_cannot_be_used() {
     stderr: error: cannot lock what the project needs
       because: nothing in the lock can be installed for this image
       because: `toy-1-py3-none-any.whl` has no sha256 in the lock, only: md5
+      help: correct the lock, or what is asked of it: `extras`, `groups`, the platform
     ");
     lock(
         "lock-version = \"1.0\"\ncreated-by = \"x\"\n[[packages]]\nname = \"toy\"\nversion = \"1\"\n\
@@ -283,6 +300,7 @@ fn locks_that_cannot_be_used() {
     stderr: error: cannot install what the project needs
       because: cannot read the wheel `TOWN/shop/../no/toy-1-py3-none-any.whl`
       because: No such file or directory (os error 2)
+      help: see that it is there and may be read; else lock again
     ");
 }
 
@@ -360,6 +378,7 @@ fn packages_and_suites_that_are_not_there() {
     stderr: error: cannot plan the base image
       because: `No Such Tool`, which was named in the settings, is not the name of a package
       because: `No Such Tool` is not a package's name
+      help: correct it where it was named
     ");
     assert_snapshot!(town.refuses(&["--base", "sarge"]), @r"
     status: 5
@@ -374,6 +393,7 @@ fn packages_and_suites_that_are_not_there() {
     stderr: error: cannot plan the base image
       because: `../sarge`, which was named by --base, is not the name of a suite
       because: `../sarge` is not a suite's name
+      help: correct it where it was named
     ");
 }
 
