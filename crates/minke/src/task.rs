@@ -384,6 +384,7 @@ fn libs_task(arguments: LibsArguments, around: &Surroundings) -> Result<LibsTask
         outputs: Vec::new(),
         twin: Twin::Unwanted,
         why: Why::Unasked,
+        timings: None,
     };
     Ok(LibsTask { paths, shown, task })
 }

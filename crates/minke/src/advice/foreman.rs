@@ -464,7 +464,7 @@ fn settle(error: &SettleError) -> Advice {
 
 fn libs(error: &LibsError) -> Advice {
     match error {
-        LibsError::Read { .. } => Exit::Project.silent(),
+        LibsError::Read { .. } => Exit::Project.help("see that it is there and may be read"),
         LibsError::Wheel { .. } => Exit::Project.help("get the wheel again: it isn't as wheels are made"),
         LibsError::NotElf { .. } => Exit::Project.help("name a directory, a wheel, a library or a program"),
         LibsError::Machine => Exit::Usage.help("say which with `--platform`"),
