@@ -93,7 +93,9 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
 
 fn wheelhouse(error: &WheelhouseError) -> Advice {
     match error {
-        WheelhouseError::Io { .. } => Exit::Project.silent(),
+        WheelhouseError::Io { .. } => {
+            Exit::Project.help("see that the directory is there and may be written")
+        }
         WheelhouseError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
         WheelhouseError::Store(error) => store(error),
     }

@@ -271,6 +271,7 @@ fn wheels_task(command: Option<WheelsCommand>, around: &Surroundings) -> Result<
                 outputs: Vec::new(),
                 twin: Twin::Unwanted,
                 why: Why::Unasked,
+                timings: None,
             }))
         }
     })

@@ -138,7 +138,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
     let output = minke(directory.path(), &["build", "--help"]).stdout(full).output().unwrap();
     insta::assert_snapshot!(seen(directory.path(), &output), @r"
     status: 1
-    stdout:
+    stdout: 
     stderr: error: cannot write to standard output
       because: No space left on device (os error 28)
       help: see that whoever reads the output stays, and that its disk isn't full
@@ -190,7 +190,7 @@ fn an_unknown_setting_is_named_with_its_file() {
     let output = minke(directory.path(), &["build", "--cache-dir", "cache"]).output().unwrap();
     insta::assert_snapshot!(seen(directory.path(), &output), @r"
     status: 1
-    stdout:
+    stdout: 
     stderr: error: cannot read the project
       because: cannot read the settings
       because: CACHE/minke.toml has an unknown key
