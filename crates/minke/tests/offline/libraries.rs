@@ -221,9 +221,10 @@ fn what_files_need_is_found_in_directories_wheels_and_programs() {
           help: name a directory, a wheel, a library or a program
     ");
     assert_snapshot!(town.minke(&["libs", "nothing"]).seen(), @r"
-        status: 1
-        stderr: error: cannot read `nothing`
-          because: No such file or directory (os error 2)
+    status: 1
+    stderr: error: cannot read `nothing`
+      because: No such file or directory (os error 2)
+      help: see that it is there and may be read
     ");
     town.write("broken.whl", &wheel.build()[..100]);
     assert_snapshot!(town.minke(&["libs", "broken.whl"]).seen(), @r"
