@@ -66,6 +66,8 @@ def of_minke(minke: Minke, project: Project, locks: list[Path], traces: Path) ->
         trace = traces / f"{project.app}-{CASES.index(case)}.json"
         return minke.build(project, more=("--timings", trace))
 
+    # Nothing of another app's day is there, for the limit counts all wheels.
+    minke.forget()
     system = project.place / "minke.lock"
     texts = []
     # Without the archive of security updates a lock has the packages as they were released.
