@@ -122,6 +122,24 @@ pub(crate) struct BuildTask {
     pub(crate) timings: Option<PathBuf>,
 }
 
+impl BuildTask {
+    /// What is to be done for a project of which no image is handed to anybody.
+    fn of(project: PathBuf, wishes: Vec<(Origin, Wishes)>, locks: LockPolicy) -> Self {
+        Self {
+            project,
+            from: None,
+            wishes,
+            locks,
+            upgrade: Upgrade::Nothing,
+            tag: None,
+            outputs: Vec::new(),
+            twin: Twin::Unwanted,
+            why: Why::Unasked,
+            timings: None,
+        }
+    }
+}
+
 /// Files whose needs are to be found out.
 #[derive(Clone, Debug)]
 pub(crate) struct LibsTask {
@@ -260,19 +278,11 @@ fn wheels_task(command: Option<WheelsCommand>, around: &Surroundings) -> Result<
         }
         Some(WheelsCommand::Gc { names }) => Task::Wheels(WheelsTask::Forget(names)),
         Some(WheelsCommand::Build { project, requirement, no_binary }) => {
-            let wishes = Wishes { no_binary, ..Wishes::default() };
-            Task::MakeWheels(Box::new(BuildTask {
-                project: around.absolute(&project),
-                from: requirement.map(|file| format!("-r {}", around.absolute(&file).display())),
-                wishes: wishes_over(vec![vec![("--no-binary", wishes)]], around)?,
-                locks: LockPolicy::Update,
-                upgrade: Upgrade::Nothing,
-                tag: None,
-                outputs: Vec::new(),
-                twin: Twin::Unwanted,
-                why: Why::Unasked,
-                timings: None,
-            }))
+            let said = vec![("--no-binary", Wishes { no_binary, ..Wishes::default() })];
+            let wishes = wishes_over(vec![said], around)?;
+            let from = requirement.map(|file| format!("-r {}", around.absolute(&file).display()));
+            let task = BuildTask::of(around.absolute(&project), wishes, LockPolicy::Update);
+            Task::MakeWheels(Box::new(BuildTask { from, ..task }))
         }
     })
 }
@@ -319,19 +329,7 @@ fn plan_task(arguments: PlanArguments, around: &Surroundings) -> Result<BuildTas
     let PlanArguments { project, from, python, system } = arguments;
     let locks = if python.locked { LockPolicy::Locked } else { LockPolicy::Show };
     let wishes = wishes_over(vec![python_wishes(python, around), system_wishes(system)], around)?;
-    let (project, upgrade, why) = (around.absolute(&project), Upgrade::Nothing, Why::Unasked);
-    Ok(BuildTask {
-        project,
-        from,
-        wishes,
-        locks,
-        upgrade,
-        tag: None,
-        outputs: Vec::new(),
-        twin: Twin::Unwanted,
-        why,
-        timings: None,
-    })
+    Ok(BuildTask { from, ..BuildTask::of(around.absolute(&project), wishes, locks) })
 }
 
 /// Lays what arguments say over what the environment says.
@@ -355,19 +353,7 @@ fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTas
         Some(names) => Upgrade::Names(names.into_iter().collect()),
     };
     let wishes = wishes_over(vec![python_wishes(python, around), system_wishes(system)], around)?;
-    let (project, why) = (around.absolute(&project), Why::Unasked);
-    Ok(BuildTask {
-        project,
-        from: None,
-        wishes,
-        locks,
-        upgrade,
-        tag: None,
-        outputs: Vec::new(),
-        twin: Twin::Unwanted,
-        why,
-        timings: None,
-    })
+    Ok(BuildTask { upgrade, ..BuildTask::of(around.absolute(&project), wishes, locks) })
 }
 
 fn libs_task(arguments: LibsArguments, around: &Surroundings) -> Result<LibsTask, UsageError> {
@@ -375,18 +361,8 @@ fn libs_task(arguments: LibsArguments, around: &Surroundings) -> Result<LibsTask
     let none = Wishes::default;
     let said = vec![("--base", Wishes { base, ..none() }), ("--platform", Wishes { platform, ..none() })];
     let shown = if packages { LibsShown::Packages } else { LibsShown::Libraries };
-    let task = BuildTask {
-        project: around.absolute(".".as_ref()),
-        from: None,
-        wishes: wishes_over(vec![said], around)?,
-        locks: LockPolicy::Show,
-        upgrade: Upgrade::Nothing,
-        tag: None,
-        outputs: Vec::new(),
-        twin: Twin::Unwanted,
-        why: Why::Unasked,
-        timings: None,
-    };
+    let wishes = wishes_over(vec![said], around)?;
+    let task = BuildTask::of(around.absolute(".".as_ref()), wishes, LockPolicy::Show);
     Ok(LibsTask { paths, shown, task })
 }
 
