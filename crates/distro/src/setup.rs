@@ -100,7 +100,7 @@ const LEFT_OUT: [(&str, &str); 16] = [
 ];
 
 /// Packages whose scripts are accounted for: done here, or of no use in an image.
-const KNOWN: [&str; 28] = [
+const KNOWN: [&str; 30] = [
     "base-files",         // directories, users' files, /etc/dpkg/origins/default
     "bash",               // /bin/sh
     "ca-certificates",    // the bundle and the hash links
@@ -123,12 +123,14 @@ const KNOWN: [&str; 28] = [
     "libpaper2",   // asks for the paper's size
     "libselinux1", // for systemd
     "libx11-data",
-    "mawk",            // for scripts
-    "netbase",         // /etc/hosts
-    "perl",            // mends old versions
-    "poppler-data",    // for printers
+    "mariadb-common", // /etc/mysql/my.cnf, which is an alternative; the rest mends old versions
+    "mawk",           // for scripts
+    "mysql-common",   // the same
+    "netbase",        // /etc/hosts
+    "perl",           // mends old versions
+    "poppler-data",   // for printers
     "readline-common", // /etc/inputrc
-    "tzdata",          // /etc/localtime
+    "tzdata",         // /etc/localtime
 ];
 
 /// Returns the packages that a base with a Python is made from, `minor` being the 13 of 3.13.

@@ -3,6 +3,10 @@
 //! Needs the network for the two registries and, for the daemons, root; what cannot be done here is said and
 //! skipped. One test runs at a time: they share daemons and ports.
 
+#[path = "real/compiled.rs"]
+mod compiled;
+#[path = "real/databases.rs"]
+mod databases;
 #[path = "real/peers.rs"]
 mod peers;
 #[path = "real/platforms.rs"]
@@ -23,6 +27,7 @@ use world::{World, output, ran};
 const SAYS: &[(&str, &[&str], &str)] = &[
     ("hello", &["--version"], "gunicorn (version"),
     ("data-science", &[], "matplotlib: a plot of (640, 480) pixels"),
+    ("compiled", &["--version"], "2."),
     ("whale", &[], "There blows the whale! 1.2.0"),
 ];
 

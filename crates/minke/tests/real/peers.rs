@@ -147,7 +147,19 @@ impl Podman {
     }
 
     fn container(&self) -> Command {
+        self.container_with(&[])
+    }
+
+    /// Runs an image's own entry point with environment variables.
+    pub(crate) fn run_with(&self, variables: &[String], image: &str) -> Command {
+        let mut command = self.container_with(variables);
+        command.arg(image);
+        command
+    }
+
+    fn container_with(&self, variables: &[String]) -> Command {
         let mut command = self.command(&RUN);
+        command.args(variables.iter().flat_map(|variable| ["-e", variable]));
         command.args(["--pull=never", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"]);
         command
     }

@@ -22,6 +22,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Returns every file's path, in order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &String> {
+        self.paths.iter()
+    }
+
     /// Returns the shared libraries in the system's directories that no record lists.
     pub(crate) fn unowned_libraries(&self) -> Vec<&String> {
         let system =

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// The examples, by directory and by the name of their image.
-pub(crate) const EXAMPLES: [(&str, &str); 3] =
-    [("hello", "hello"), ("data-science", "data-science"), ("package", "whale")];
+pub(crate) const EXAMPLES: [(&str, &str); 4] =
+    [("hello", "hello"), ("data-science", "data-science"), ("compiled", "compiled"), ("package", "whale")];
 
 /// One test at a time: they share a cache, daemons and two cores.
 static TURN: Mutex<()> = Mutex::new(());
@@ -205,7 +205,7 @@ fn get(port: u16, path: &str) -> String {
 }
 
 /// A child that is ended when the test is, by SIGTERM and then by SIGKILL.
-struct Ended(Child);
+pub(crate) struct Ended(pub(crate) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
