@@ -5,6 +5,8 @@
 //! missing in few ways, for few programs say it: compilers, linkers, pkg-config, CMake, Meson, shells, Python.
 //! The rest is prose, which is read last and only where nothing plainer was said.
 
+mod said;
+
 use crate::contents::Missing;
 
 /// Something that a build has missed.
@@ -260,7 +262,7 @@ fn prose(log: &str) -> Vec<Question> {
             })
             .collect()
     };
-    log.lines().filter(asks).flat_map(words).collect()
+    log.lines().filter_map(said::question).chain(log.lines().filter(asks).flat_map(words)).collect()
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ fn emulated(world: &World, emulator: &std::path::Path, image: &str, arguments: &
 fn the_examples_run_on_arm64() {
     let world = World::open();
     let Some(emulator) = emulator() else { return };
-    for (example, name) in world::EXAMPLES {
+    // Nothing is compiled for other machines yet.
+    for (example, name) in world::EXAMPLES.into_iter().filter(|(example, _)| *example != "compiled") {
         let image = format!("{name}:arm64");
         let mut build = world.minke();
         build.arg("build").arg(world.copy(example)).args(["--platform", "linux/arm64", "-t", &image]);
