@@ -1,15 +1,17 @@
-//! **The X-ray:** what a shared object needs, provides and carries, and what the loader makes of it.
+//! **The X-ray:** what a shared object needs, provides and carries; what of it can go, and goes.
 //!
 //! [`Facts`] is what one file says; [`Resolver`] follows the needs of many through a tree, as the loader
-//! would; [`ldcache`] writes the list in which the loader looks names up. Bytes and values in, values and
-//! bytes out: nothing here opens a file.
+//! would; [`ldcache`] writes the list in which the loader looks names up; [`compact()`] takes out what no loader
+//! reads. Bytes and values in, values and bytes out: nothing here opens a file.
 
+mod compact;
 mod dynamic;
 mod facts;
 pub mod ldcache;
 mod read;
 mod resolve;
 
+pub use compact::{Kept, Recipe, Strip, View, compact, plan};
 pub use facts::{
     AbiTag, Class, Defined, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, Undefined, X86Level,
 };
