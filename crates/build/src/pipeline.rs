@@ -305,6 +305,7 @@ impl Foreman<'_> {
             supply: &self.supply,
             wishes: &settings.builds,
             isolation: settings.isolation.as_ref().map_or(BuildIsolation::Room, |said| said.value),
+            host: &self.request.host,
             yard: yard.map(|(distribution, platform)| Yard { platform, base: &distribution.roots }),
         };
         let for_backend = || resolver().map_err(BackendError::Uv);

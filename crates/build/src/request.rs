@@ -52,6 +52,8 @@ pub struct Host {
     pub apt_sources: Vec<(PathBuf, String)>,
     /// pip's configuration files, path and text, the more general first.
     pub pip_config: Vec<(PathBuf, String)>,
+    /// cargo's settings, path and text, which say where crates are.
+    pub cargo_config: Option<(PathBuf, String)>,
     /// The text of the user's `netrc`, which has passwords.
     pub netrc: Option<String>,
 }

@@ -6,6 +6,7 @@
 //!
 //! Spec: <https://peps.python.org/pep-0517/>, <https://peps.python.org/pep-0518/>
 
+mod crates;
 mod detect;
 mod error;
 mod flags;
@@ -27,9 +28,11 @@ use minke_python::{PackageName, Target};
 
 use crate::event::Reporter;
 use crate::project::Project;
+use crate::request::Host;
 use crate::settings::{BuildIsolation, BuildWishes};
 use crate::supply::Supply;
 
+pub use crates::{CargoLockError, CratesError, RegistryError};
 pub use error::{BackendError, Tried};
 pub use root::{RoomError, Yard};
 pub use sources::{Place, Sources, SourcesError};
@@ -63,6 +66,8 @@ pub struct Workshop<'build> {
     pub wishes: &'build BTreeMap<PackageName, BuildWishes>,
     /// What strangers' code runs in.
     pub isolation: BuildIsolation,
+    /// This machine, whose settings say where crates are.
+    pub host: &'build Host,
     /// Who has compilers; nobody, where the base is of no distribution.
     pub yard: Option<Yard<'build>>,
 }

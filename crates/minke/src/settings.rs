@@ -69,6 +69,7 @@ impl Surroundings {
             ..Host::default()
         };
         host.pip_config = machine::pip_config(Path::new("/"), home.as_deref(), |name| host.variable(name));
+        host.cargo_config = machine::cargo_config(home.as_deref(), host.variable("CARGO_HOME"));
         host.netrc = machine::netrc(home.as_deref(), host.variable("NETRC"));
         Ok(Self { host, arguments: std::env::args_os().collect() })
     }

@@ -6,6 +6,7 @@
 
 mod archive;
 mod compress;
+mod crates;
 mod deb;
 mod digest;
 mod dump;
@@ -23,6 +24,7 @@ mod zip;
 
 pub use archive::{ArchiveFault, DebianArchive};
 pub use compress::{Compression, compress, gunzip};
+pub use crates::{Crate, crate_registry};
 pub use deb::{Deb, DebFault};
 pub use digest::{md5_hex, sha256_hex, sha256_urlsafe};
 pub use dump::{list_tar, tree_dump};

@@ -202,11 +202,25 @@ fn module(line: &str) -> Option<Question> {
     (is_name(name) && !name.starts_with('_')).then(|| Question::Module(name.to_owned()))
 }
 
+/// Tells whether a log is of one who wants a newer compiler.
+pub(super) fn wants_newer(log: &str) -> bool {
+    questions(log).iter().any(|question| matches!(question, Question::TooOld(_)))
+}
+
 /// cargo: `error: package `x` cannot be built because it requires rustc 1.85 or newer, while …`, or
 /// `rustc 1.63.0 is not supported by the following packages`.
 fn too_old(line: &str) -> Option<Question> {
     let says = |words: &str| line.contains(words);
-    let is_old = (says("requires rustc") && says("or newer"))
+    // The last is how a crate fails that doesn't say which compiler it needs.
+    let in_other_words = [
+        "does not understand this lock file",
+        "-Znext-lockfile-bump",
+        "this version of Cargo is older than the",
+        "does not match extension requirement",
+        "error[E0658]: ",
+    ];
+    let is_old = in_other_words.iter().any(|words| says(words))
+        || (says("requires rustc") && says("or newer"))
         || (says("rustc") && says("is not supported by the following package"))
         || says("feature `edition2024` is required");
     is_old.then(|| Question::TooOld(line.trim().to_owned()))

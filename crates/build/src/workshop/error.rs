@@ -7,6 +7,7 @@ use minke_cas::{StoreError, TreeError};
 use minke_net::FetchError;
 use minke_python::{PyprojectError, Target, WheelFileName, WheelFileNameError};
 
+use super::crates::CratesError;
 use super::root::RoomError;
 use super::sources::SourcesError;
 use crate::lock::LockStepError;
@@ -93,6 +94,16 @@ pub enum BackendError {
         /// What it said.
         source: minke_exec::BuildError,
     },
+    /// The backend wants a newer compiler than the suite has.
+    #[error("`{}` needs a newer Rust than the suite's {has}", directory.display())]
+    TooOld {
+        /// The directory.
+        directory: PathBuf,
+        /// The newest that there is.
+        has: String,
+        /// All that was said.
+        source: Box<BackendError>,
+    },
     /// The backend made something that isn't called as a wheel is.
     #[error("the backend of `{}` made a file that is no wheel", directory.display())]
     Name {
@@ -174,6 +185,14 @@ pub enum BackendError {
         directory: PathBuf,
         /// Why not.
         source: Box<RoomError>,
+    },
+    /// The crates that it takes cannot be had.
+    #[error("cannot get the crates that `{}` is built with", directory.display())]
+    Crates {
+        /// Which.
+        directory: PathBuf,
+        /// Why not.
+        source: Box<CratesError>,
     },
     /// The wheel that was built cannot be read.
     #[error("cannot read what `{}` was built into", directory.display())]

@@ -22,6 +22,9 @@ const DISTRIBUTIONS: [(&str, &str); 5] = [
     ("yaml", "pyyaml"),
 ];
 
+/// The program that builds what is written in Rust, and the package of that name.
+const RUST: &str = "cargo";
+
 impl Workshop<'_> {
     /// Adds to a recipe what a log says was missing; returns what that is, in words, nothing if it is nothing new.
     pub(super) fn learn(
@@ -35,7 +38,10 @@ impl Workshop<'_> {
         for question in &questions {
             match question {
                 Question::Module(module) => learnt.extend(require(order, recipe, module)),
-                Question::TooOld(_) => {}
+                Question::TooOld(_) => {
+                    let Some(yard) = &self.yard else { continue };
+                    learnt.extend(self.renew_rust(yard, recipe)?);
+                }
                 Question::System(any) => {
                     let Some(yard) = &self.yard else { continue };
                     if recipe.tools == Tools::Compilers {
@@ -56,13 +62,13 @@ impl Workshop<'_> {
         Ok(learnt)
     }
 
-    fn supply_one(
+    pub(super) fn supply_one(
         &self,
         yard: &Yard<'_>,
         recipe: &mut Recipe,
         any: &[Missing],
     ) -> Result<Option<String>, RoomError> {
-        let mut present: Roots = tool_roots(yard.base);
+        let mut present = self.tools(yard);
         present.extend(yard.base.clone());
         for name in recipe.system.keys().filter_map(|name| name.parse().ok()) {
             present.entry(name).or_default();
@@ -77,6 +83,43 @@ impl Workshop<'_> {
             return Ok(Some(words));
         }
         self.supply_from_afar(yard, recipe, any)
+    }
+
+    /// Returns the tools of a room, as far as the suite has them: nothing can be added to what cannot be there.
+    fn tools(&self, yard: &Yard<'_>) -> Roots {
+        let mut tools = tool_roots(yard.base);
+        tools.retain(|name, _| self.supply.offered(yard.platform, name.as_str()).is_some());
+        tools
+    }
+
+    /// Puts the newest Rust in the place of an older one, where a suite has several: some have one for web browsers,
+    /// which want a newer one than the suite began with.
+    fn renew_rust(&self, yard: &Yard<'_>, recipe: &mut Recipe) -> Result<Option<String>, RoomError> {
+        let version = |package: &str| self.supply.offered(yard.platform, package).map(|text| numbers(&text));
+        let is_rust = |package: &str| package == RUST || package.starts_with("cargo-");
+        let Some(old) = recipe.system.keys().find(|package| is_rust(package)).cloned() else {
+            return Ok(None);
+        };
+        let program = Missing::Program(RUST.to_owned());
+        let found = self.supply.suppliers(yard.platform, &program, &self.tools(yard))?;
+        let packages = found.iter().map(|found| found.package.to_string()).filter(|package| is_rust(package));
+        let newest = packages.filter_map(|package| Some((version(&package)?, package))).max();
+        let Some((_, package)) = newest.filter(|(newest, _)| Some(newest) > version(&old).as_ref()) else {
+            return Ok(None);
+        };
+        recipe.system.remove(&old);
+        let why = format!("a newer Rust than that of `{old}`");
+        let words = format!("{package} ({why})");
+        recipe.system.entry(package).or_default().extend([program.what(), why]);
+        Ok(Some(words))
+    }
+
+    /// Returns the Rust that a recipe has, in words: a package and its version.
+    pub(super) fn rust_of(&self, recipe: &Recipe) -> String {
+        let package = recipe.system.keys().find(|package| package.starts_with(RUST));
+        let package = package.map_or(RUST, String::as_str);
+        let version = self.yard.as_ref().and_then(|yard| self.supply.offered(yard.platform, package));
+        version.map_or_else(|| package.to_owned(), |version| format!("{package} {version}"))
     }
 
     /// Adds the package that has a library where nobody looks without being told, as where a suite has several
@@ -117,6 +160,12 @@ fn require(order: &Order<'_>, recipe: &mut Recipe, module: &str) -> Option<Strin
     let words = format!("{line} ({what})");
     recipe.requires.insert(line, BTreeSet::from([what]));
     Some(words)
+}
+
+/// Returns the numbers that a package's version begins with, its epoch left out.
+fn numbers(version: &str) -> Vec<u64> {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    version.split(['.', '+', '-', '~']).map_while(|number| number.parse().ok()).collect()
 }
 
 /// Tells whether a log is of one who looked for a compiler.

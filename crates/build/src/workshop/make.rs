@@ -13,7 +13,7 @@ use super::learn::MOST_ROUNDS;
 use super::needs::with_interpreter;
 use super::recipe::{Recipe, RecipeKey, Tools};
 use super::strangers::Resolving;
-use super::{BackendError, Workshop, flags, guess};
+use super::{BackendError, Workshop, crates, detect, flags};
 use crate::settings::{BuildIsolation, BuildWishes};
 use crate::system_lock::LockedWheel;
 use crate::uv::Resolver;
@@ -128,7 +128,7 @@ impl Workshop<'_> {
         resolver: &Resolving<'_>,
     ) -> Result<BuiltWheel, BackendError> {
         let known = self.supply.recipe(&order.key).or_else(|| self.remembered(order));
-        let mut recipe = known.unwrap_or_else(|| guess::from_files(&order.sources));
+        let mut recipe = known.unwrap_or_else(|| self.guess(order));
         self.add_wishes(order, &mut recipe);
         let mut tried = Vec::new();
         let built = loop {
@@ -149,7 +149,13 @@ impl Workshop<'_> {
                 false => Vec::new(),
             };
             if learnt.is_empty() {
-                return Err(BackendError::Build { directory, tried: Tried(tried), source });
+                let tried = Tried(tried);
+                let failed = BackendError::Build { directory: directory.clone(), tried, source };
+                if detect::wants_newer(&log) {
+                    let (has, source) = (self.rust_of(&recipe), Box::new(failed));
+                    return Err(BackendError::TooOld { directory, has, source });
+                }
+                return Err(failed);
             }
             self.reporter.note(format!(
                 "`{}` is built again with {}",
@@ -202,7 +208,13 @@ impl Workshop<'_> {
         let furnished = self.furnish(recipe).map_err(room)?;
         let requires: Vec<String> =
             order.system.requires.iter().chain(recipe.requires.keys()).cloned().collect();
-        let environment = flags::environment(recipe.tools, order.wishes);
+        let mut environment = flags::environment(recipe.tools, order.wishes);
+        let with_crates = crates::is_wanted(recipe);
+        if with_crates {
+            crates::environment()
+                .into_iter()
+                .for_each(|(name, value)| _ = environment.entry(name).or_insert(value));
+        }
         let config_settings = order.wishes.map(|wishes| wishes.config_settings.clone()).unwrap_or_default();
         let pinned = || self.supply.build(&self.build_key(&requires)).map(digests);
         let key = |pinned| Key {
@@ -227,7 +239,14 @@ impl Workshop<'_> {
                         return Ok(built);
                     }
                 }
-                let root = self.lay(&resolver.root, &furnished.picks).map_err(room)?;
+                let mut root = self.lay(&resolver.root, &furnished.picks).map_err(room)?;
+                if with_crates {
+                    let failed = |source| BackendError::Crates {
+                        directory: order.directory.clone(),
+                        source: Box::new(source),
+                    };
+                    root = self.lay_crates(&root, &order.sources).map_err(failed)?;
+                }
                 let environment = match recipe.tools {
                     Tools::Compilers => flags::with_jobs(&environment, self.jobs),
                     Tools::Python => environment.clone(),

@@ -156,7 +156,7 @@ fn unpack(store: &Store, key: &Key<'_>) -> Result<Remembered, SourcesError> {
 }
 
 /// Returns the one directory that all lies in, else the root.
-fn only_directory(whole: &Tree) -> ImagePath {
+pub(super) fn only_directory(whole: &Tree) -> ImagePath {
     let mut entries = whole.root().entries();
     match (entries.next(), entries.next()) {
         (Some((name, Entry::Directory(_))), None) => ImagePath::root().join(name),

@@ -19,7 +19,9 @@ use minke_build::system::SystemError;
 use minke_build::system_lock::SystemLockError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
-use minke_build::workshop::{BackendError, RoomError, SourcesError as ArchiveError};
+use minke_build::workshop::{
+    BackendError, CargoLockError, CratesError, RoomError, SourcesError as ArchiveError,
+};
 use minke_build::{BuildError, FetchError, ImageBaseError, LayerError, SupplyError};
 
 use super::causes::{self, AGAIN, HALF_UPDATED};
@@ -413,6 +415,9 @@ fn backend(error: &BackendError) -> Advice {
             ))
         }
         BackendError::Build { .. } => Exit::SourceBuild.help("the lines above are the backend's own; what it needs goes into `build-system.requires`"),
+        BackendError::TooOld { .. } => Exit::SourceBuild.help(format!(
+            "choose a newer suite with `base`, as in `base = \"forky\"`, or an older version of it; or {BY_HAND}"
+        )),
         BackendError::Name { .. } => Exit::SourceBuild.help("that is the backend's fault: try another version of it"),
         BackendError::Foreign { .. } => Exit::SourceBuild.help(
             "build its wheel on a machine like the image's, and name the wheel's directory with `--find-links`",
@@ -441,8 +446,31 @@ fn backend(error: &BackendError) -> Advice {
             RoomError::Setup(_) => Exit::SourceBuild.help("choose another suite with `base`"),
             RoomError::Store(error) => store(error),
         },
+        BackendError::Crates { source, .. } => crates(source),
         BackendError::Wheel { source, .. } => wheels(source),
         BackendError::Store(error) => store(error),
+    }
+}
+
+fn crates(error: &CratesError) -> Advice {
+    match error {
+        CratesError::Lock { source: CargoLockError::Repository { .. }, .. } => Exit::SourceBuild
+            .help(format!("minke fetches crates from registries alone: choose a version that was published with such; or {BY_HAND}")),
+        CratesError::Unlocked { .. } => Exit::SourceBuild.help(format!(
+            "minke doesn't choose crates: choose a version whose sources have a `Cargo.lock`, or {BY_HAND}"
+        )),
+        CratesError::Lock { .. } | CratesError::Place(_) => {
+            Exit::SourceBuild.help(format!("that is the sources' fault: choose another version, or {BY_HAND}"))
+        }
+        CratesError::Registry { .. } | CratesError::Config { .. } => Exit::Project.help(
+            "name a sparse index in its place, in `$CARGO_HOME/config.toml`: `[source.NAME]`, `replace-with`",
+        ),
+        CratesError::Index { source, .. } => causes::fetch(source, "no index is there: see `$CARGO_HOME/config.toml`"),
+        CratesError::Fetch { source, .. } => causes::fetch(source, "the registry hasn't got it: choose another in `$CARGO_HOME/config.toml`"),
+        CratesError::Unpack { .. } => Exit::SourceBuild.help(format!(
+            "minke refuses archives that are not as packers make them; {BY_HAND}"
+        )),
+        CratesError::Store(error) => store(error),
     }
 }
 

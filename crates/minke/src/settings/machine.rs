@@ -1,4 +1,4 @@
-//! Files of this machine that say how it reaches the world: apt's sources, pip's settings, passwords.
+//! Files of this machine that say how it reaches the world: apt's sources, pip's and cargo's settings, passwords.
 //!
 //! They are read as texts and understood by the foreman. One that isn't there, may not be read, isn't UTF-8
 //! or is larger than any person writes is passed over: every one of them is optional.
@@ -49,6 +49,15 @@ pub(super) fn pip_config<'a>(
     });
     let site = path("VIRTUAL_ENV").map(|environment| environment.join("pip.conf"));
     texts(shared.chain([root.join("etc/pip.conf")]).chain(user.flatten()).chain(site).chain(named))
+}
+
+/// Reads cargo's settings of the user's: in the directory that `CARGO_HOME` names, else at home.
+///
+/// Spec: <https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure>
+pub(super) fn cargo_config(home: Option<&Path>, named: Option<&str>) -> Option<(PathBuf, String)> {
+    let directory = named.map(PathBuf::from).or_else(|| Some(home?.join(".cargo")))?;
+    // Where both are there, cargo takes the one without a suffix.
+    texts(["config", "config.toml"].into_iter().map(|name| directory.join(name))).into_iter().next()
 }
 
 /// Reads the user's `netrc`: what `NETRC` names, else the one at home.
@@ -127,6 +136,18 @@ mod tests {
         assert_eq!(read(None), files[..5]);
         assert_eq!(read(Some(&named)), [files[0], files[1], files[4], files[5]]);
         assert_eq!(read(Some(Path::new("/dev/null"))), [""; 0]);
+    }
+
+    #[test]
+    fn cargos_settings_lie_at_home_or_where_it_was_told() {
+        let root = machine(&["home/.cargo/config.toml", "cargo/config.toml", "cargo/config"]);
+        let read = |named: Option<&Path>| {
+            let home = root.path().join("home");
+            cargo_config(Some(&home), named.and_then(Path::to_str)).map(|(_, text)| text)
+        };
+        assert_eq!(read(None).as_deref(), Some("home/.cargo/config.toml"));
+        assert_eq!(read(Some(&root.path().join("cargo"))).as_deref(), Some("cargo/config"));
+        assert_eq!(read(Some(&root.path().join("nowhere"))), None);
     }
 
     #[test]

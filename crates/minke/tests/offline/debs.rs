@@ -38,7 +38,7 @@ pub(crate) fn all() -> Vec<Deb> {
     let busybox = Deb::new("busybox-static", "1").file("/usr/bin/busybox", "many programs in one");
     let terminals = Deb::new("ncurses-base", "1").file("/usr/lib/terminfo/x/xterm", "a terminal");
     let odd = [tool, scripted, absolute, busybox, terminals];
-    HOSTILE.iter().map(|name| hostile(name)).chain(odd).chain(libraries()).collect()
+    HOSTILE.iter().map(|name| hostile(name)).chain(odd).chain(libraries()).chain(rust()).collect()
 }
 
 /// Packages with libraries that no table knows: one that another one needs, and a dearer one that has the same.
@@ -60,6 +60,12 @@ fn libraries() -> [Deb; 4] {
             .file("/usr/share/toyhuge/samples", vec![7; 2 << 20])
             .compression(Compression::None),
     ]
+}
+
+/// Two packages that have a cargo, of which one is newer.
+fn rust() -> [Deb; 2] {
+    let rust = |name: &str, version: &str| Deb::new(name, version).file("/usr/bin/cargo", version);
+    [rust("cargo", "0.66.0+ds1-1"), rust("cargo-web", "1.85.0+dfsg3-1")]
 }
 
 fn hostile(name: &str) -> Deb {

@@ -6,6 +6,7 @@
 
 mod again;
 mod caching;
+mod crates;
 mod damaged;
 mod debs;
 mod economy;

@@ -37,7 +37,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 "#;
 
 /// A source distribution of that backend's; `more` is what its metadata says besides name and version.
-fn sdist(name: &str, requires: &[&str], more: &str) -> Sdist {
+pub(crate) fn sdist(name: &str, requires: &[&str], more: &str) -> Sdist {
     let requires: Vec<String> = requires.iter().map(|line| format!("{line:?}")).collect();
     let pyproject = format!(
         "[build-system]\nrequires = [{}]\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n",
@@ -55,13 +55,15 @@ fn dynamic(name: &str, more: &str) -> Sdist {
     sdist(name, &[], more).file("PKG-INFO", info)
 }
 
-struct Shop {
-    town: Town,
+/// A town with a project whose requirements come from an index of their own.
+pub(crate) struct Shop {
+    pub(crate) town: Town,
     uv: PathBuf,
-    index: minke_testkit::Server,
+    pub(crate) index: minke_testkit::Server,
 }
 
-fn shop(index: Index, requirements: &str) -> Option<Shop> {
+/// Founds such a town; none where this machine cannot.
+pub(crate) fn shop(index: Index, requirements: &str) -> Option<Shop> {
     let uv = program("uv")?;
     let town = Town::with(&[])?;
     town.write("shop/main.py", "");
@@ -90,7 +92,7 @@ impl Shop {
     }
 
     /// Builds; none where this machine refuses sealed rooms, outside of which no stranger's code runs.
-    fn build(&self, arguments: &[&str]) -> Option<Ran> {
+    pub(crate) fn build(&self, arguments: &[&str]) -> Option<Ran> {
         let ran = self.town.finish(self.command(arguments).spawn().expect("minke starts"));
         if ran.stderr.contains("without a sealed room") {
             skip("this machine seals no rooms");
@@ -99,7 +101,7 @@ impl Shop {
         Some(ran)
     }
 
-    fn builds(&self, arguments: &[&str]) -> Option<Layout> {
+    pub(crate) fn builds(&self, arguments: &[&str]) -> Option<Layout> {
         let ran = self.build(&[&["-o", "oci:layout"], arguments].concat())?;
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         Some(Layout::read(&self.town.path("layout"), None))
@@ -107,7 +109,7 @@ impl Shop {
 }
 
 /// The modules that lie in an image's environment.
-fn modules(layout: &Layout) -> String {
+pub(crate) fn modules(layout: &Layout) -> String {
     let all = layout.below("/app/.venv/lib/python3.11/site-packages");
     let names =
         all.lines().filter_map(|line| line.split_once(".py file")?.0.rsplit_once('/')).map(|(_, name)| name);
