@@ -1,11 +1,14 @@
-//! Foreign archives that are no layers: a tar, compressed or not, unpacked into a tree whose contents lie in one pack.
+//! Foreign archives that are no layers: a tar, compressed or not, or a zip, unpacked into a tree whose contents lie in
+//! one pack.
 //!
 //! Stricter than a layer: nothing lies below a symlink, no name comes twice, no link leads out of the archive, and
 //! devices are refused. What is unpacked has an upper bound. Files are `rw-r--r--`, or `rwxr-xr-x` where any
 //! execute bit is set, and root's: archives carry their packer's habits.
 
+mod zipped;
+
 use std::collections::BTreeSet;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use minke_cas::{
     Digest, Directory, Entry, File, ImagePath, Mode, Owner, PackId, PackWriter, PathError, Store, StoreError,
@@ -18,21 +21,27 @@ use crate::tar::{Header, Kind, TarReader};
 /// How much an archive may unpack to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// The bytes of its tar.
+    /// The bytes of its tar, or of all that a zip has.
     pub bytes: u64,
-    /// The entries of its tar.
+    /// Its entries.
     pub entries: usize,
 }
 
 /// An archive cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// It isn't compressed in a way that is known, and no tar.
-    #[error("it is not a tar, plain or compressed with gzip or zstd")]
+    /// It isn't compressed in a way that is known, and neither tar nor zip.
+    #[error("it is not a zip, nor a tar, plain or compressed with gzip, bzip2, xz or zstd")]
     NotAnArchive,
     /// Its tar is damaged.
     #[error("it cannot be read")]
     Tar(#[source] TarError),
+    /// Its zip is damaged, or not as packers make it.
+    #[error("it cannot be read")]
+    Zip(#[source] io::Error),
+    /// Its zip has a name twice.
+    #[error("two of its entries have one name")]
+    DuplicateNames,
     /// It unpacks to more than it may.
     #[error("it unpacks to more than {bytes} bytes")]
     TooLarge {
@@ -86,11 +95,15 @@ pub enum UnpackError {
 /// # Errors
 /// One of [`UnpackError`] for each way in which an archive can be broken or hostile; nothing is kept then.
 pub fn unpack(store: &Store, archive: &Digest, bounds: Bounds) -> Result<Tree, UnpackError> {
-    let blob = BufReader::with_capacity(256 * 1024, store.open_blob(archive)?);
+    let mut blob = BufReader::with_capacity(256 * 1024, store.open_blob(archive)?);
+    let pack = || store.pack_writer(PackId::of("archive-1", archive));
+    if zipped::is_zip(blob.fill_buf().map_err(unread)?) {
+        let unpacking = Unpacking { tree: Tree::new(), taken: BTreeSet::new(), pack: pack()? };
+        return zipped::unpack(blob, bounds, unpacking);
+    }
     let input = Bounded { inner: decoder(blob)?, left: bounds.bytes };
     let mut tar = TarReader::new(BufReader::with_capacity(256 * 1024, input));
-    let pack = store.pack_writer(PackId::of("archive-1", archive))?;
-    let mut unpacking = Unpacking { tree: Tree::new(), taken: BTreeSet::new(), pack };
+    let mut unpacking = Unpacking { tree: Tree::new(), taken: BTreeSet::new(), pack: pack()? };
     let mut last = String::new();
     let mut entries = 0;
     while let Some(header) = tar.next(&last).map_err(|error| cause(error, bounds))? {
@@ -112,19 +125,27 @@ pub fn unpack(store: &Store, archive: &Digest, bounds: Bounds) -> Result<Tree, U
 }
 
 fn decoder(mut blob: BufReader<std::fs::File>) -> Result<Box<dyn Read>, UnpackError> {
-    use std::io::BufRead;
-    let unread = |source| UnpackError::Tar(TarError::Input(source));
     let magic: Vec<u8> = blob.fill_buf().map_err(unread)?.iter().take(6).copied().collect();
     Ok(match magic[..] {
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(blob)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(blob).map_err(unread)?),
-        // xz, bzip2, zip: what is commonly given by mistake, and would be a damaged tar.
-        [0xfd, b'7', b'z', ..] | [b'B', b'Z', b'h', ..] | [b'P', b'K', ..] => {
-            return Err(UnpackError::NotAnArchive);
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            let concatenated = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, concatenated);
+            let stream = stream.map_err(|error| unread(error.into()))?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(blob, stream))
         }
+        [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(blob)),
         _ => Box::new(blob),
     })
 }
+
+fn unread(source: io::Error) -> UnpackError {
+    UnpackError::Tar(TarError::Input(source))
+}
+
+/// What reading xz may take: what its highest level does, and as much again.
+const XZ_MEMORY: u64 = 128 << 20;
 
 /// What a tar that may be too long says when it ends.
 fn cause(error: TarError, bounds: Bounds) -> UnpackError {
@@ -170,16 +191,8 @@ impl Unpacking {
         };
         let entry = match kind {
             Kind::Directory => return self.directory(&path),
-            Kind::File => {
-                let (content, size) = self.pack.add(content)?;
-                let is_program = mode.bits() & 0o111 != 0;
-                let mode = if is_program { Mode::EXECUTABLE } else { Mode::REGULAR };
-                Entry::File(File { pack: Some(self.pack.id()), ..File::new(content, size, mode) })
-            }
-            Kind::Symlink { target } if leaves(&path, &target) => {
-                return Err(UnpackError::Link { path, target });
-            }
-            Kind::Symlink { target } => Entry::symlink(target),
+            Kind::File => self.file(content, mode.bits())?,
+            Kind::Symlink { target } => link(&path, target)?,
             Kind::HardLink { target } => {
                 let there = ImagePath::from_archive(&target).ok().and_then(|there| self.tree.get(&there));
                 match there {
@@ -189,6 +202,16 @@ impl Unpacking {
             }
             Kind::Other => return Err(UnpackError::Special { path }),
         };
+        self.place(path, entry)
+    }
+
+    fn file(&mut self, content: &mut impl Read, mode: u32) -> Result<Entry, StoreError> {
+        let (content, size) = self.pack.add(content)?;
+        let mode = if mode & 0o111 != 0 { Mode::EXECUTABLE } else { Mode::REGULAR };
+        Ok(Entry::File(File { pack: Some(self.pack.id()), ..File::new(content, size, mode) }))
+    }
+
+    fn place(&mut self, path: ImagePath, entry: Entry) -> Result<(), UnpackError> {
         if !self.taken.insert(path.clone()) {
             return Err(UnpackError::Duplicate { path });
         }
@@ -201,6 +224,13 @@ impl Unpacking {
         }
         let empty = Entry::Directory(Directory::new(Mode::EXECUTABLE, Owner::default()).into());
         self.tree.insert(path, empty).map_err(UnpackError::Place)
+    }
+}
+
+fn link(path: &ImagePath, target: String) -> Result<Entry, UnpackError> {
+    match leaves(path, &target) {
+        true => Err(UnpackError::Link { path: path.clone(), target }),
+        false => Ok(Entry::symlink(target)),
     }
 }
 
