@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::contents::Missing;
 use crate::debian::{self, Debian, DebianError};
 use crate::event::Reporter;
-use crate::native::{Facted, LARGE, slim};
+use crate::native::{Facted, LARGE};
 use crate::needs::{self, Lack, Scope, Weight};
 use crate::outside;
 use crate::platform::Platform;
@@ -303,7 +303,7 @@ impl Seen {
     fn place(&mut self, path: &Path, facts: Facts) -> Option<ImagePath> {
         let file = File::new(Digest::of(path.as_os_str().as_encoded_bytes()), 0, Mode::EXECUTABLE);
         let at = self.insert(path, file.into())?;
-        self.facted.insert(at.clone(), slim(facts));
+        self.facted.insert(at.clone(), facts);
         Some(at)
     }
 

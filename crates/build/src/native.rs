@@ -44,14 +44,12 @@ struct Remembered(Option<Facts>);
 
 /// Reads the facts of every ELF file of a tree; a file that only looks like one has none.
 ///
-/// Of the symbols only those are kept by which Python knows its extension modules: they are many.
-///
 /// # Errors
 /// [`StoreError`] if a file isn't in the store.
 pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
     let mut facted = Facted::new();
     for (path, file) in tree.files().filter(|(path, file)| may_be_elf(path, file)) {
-        let remembered: Remembered = store.memo("elf-2", &Key { content: file.content }, || {
+        let remembered: Remembered = store.memo("elf-3", &Key { content: file.content }, || {
             let mut magic = [0; 4];
             store.content(file)?.read_exact(&mut magic).map_err(StoreError::Input)?;
             let is_elf = is_elf(&magic);
@@ -61,7 +59,7 @@ pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
                 true => Facts::read(&store.read_file(file)?).ok(),
                 false => None,
             };
-            Ok::<_, StoreError>(Remembered(facts.map(slim)))
+            Ok::<_, StoreError>(Remembered(facts))
         })?;
         facted.extend(remembered.0.map(|facts| (path, facts)));
     }
@@ -71,20 +69,9 @@ pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
 /// From how many bytes on a file isn't read into memory as a whole.
 pub(crate) const LARGE: u64 = 16 << 20;
 
-/// Drops the symbols that nobody here asks for.
-pub(crate) fn slim(mut facts: Facts) -> Facts {
-    facts.defined.retain(|symbol| symbol.name.starts_with(MODULE));
-    Facts { undefined: Vec::new(), ..facts }
-}
-
-/// How the function is called with which a module of that name begins.
-///
-/// Spec: <https://docs.python.org/3.13/extending/building.html>
-const MODULE: &str = "PyInit_";
-
 /// Tells whether Python can import a file, as far as the file itself says.
 pub(crate) fn is_python_module(facts: &Facts) -> bool {
-    facts.defined.iter().any(|symbol| symbol.name.starts_with(MODULE))
+    !facts.python_modules.is_empty()
 }
 
 /// Tells whether a file needs a library only because it was linked on a system whose interpreter is in it.

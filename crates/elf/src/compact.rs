@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ElfError;
 use crate::facts::Facts;
+use crate::symbols::Symbols;
 use layout::Layout;
 use raw::{Image, Program};
 pub use recipe::{Recipe, View};
@@ -106,7 +107,7 @@ pub fn plan<R: Read + Seek>(mut file: R, strip: Strip) -> io::Result<Result<Reci
     if let Some(bytes) = appended(&image, &mut file)? {
         return Ok(Err(Kept::Appended { bytes }));
     }
-    if let Err(error) = Facts::read_from(&mut file) {
+    if let Err(error) = Symbols::read_from(&mut file).and_then(|_| Facts::read_from(&mut file)) {
         return Ok(Err(Kept::Unreadable(error)));
     }
     let stays = sections::staying(&image, strip);

@@ -6,7 +6,7 @@
 //!
 //! Spec: <https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/symversion.html>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use object::Pod;
 use object::elf;
@@ -14,8 +14,9 @@ use object::endian::Endianness;
 use object::read::elf::{Dyn, FileHeader, GnuHashTable, HashTable, ProgramHeader, SectionHeader, Sym};
 use object::read::{ReadRef, StringTable};
 
-use crate::facts::{Defined, Facts, Kind, Segment, SegmentKind, Undefined};
+use crate::facts::{Facts, Kind, Segment, SegmentKind};
 use crate::read::ElfError;
+use crate::symbols::{Binding, Defined, Symbols, Undefined};
 
 /// The entries of the dynamic segment, before anything they point to is read.
 pub(crate) struct Table<'data, Elf: FileHeader> {
@@ -70,6 +71,14 @@ struct Version {
     library: Option<String>,
 }
 
+/// How the function is called with which a Python module of that name begins.
+///
+/// Spec: <https://docs.python.org/3.13/extending/building.html>
+const MODULE: &[u8] = b"PyInit_";
+
+/// Symbols, and the numbers of their versions if they have any.
+type SymbolTable<'data, Elf> = (&'data [<Elf as FileHeader>::Sym], &'data [elf::Versym<Endianness>]);
+
 const SYMBOLS: &str = "dynamic symbols";
 const STRINGS: &str = "dynamic strings";
 const VERSIONS: &str = "symbol versions";
@@ -122,22 +131,70 @@ where
         facts.runpath = one(elf::DT_RUNPATH)?;
         let flags = table.value(elf::DT_FLAGS_1).unwrap_or(0);
         facts.no_default_directories = flags & elf::DF_1_NODEFLIB.0 != 0;
+        let loading = table.value(elf::DT_FLAGS).unwrap_or(0);
+        facts.static_tls = loading & elf::DF_STATIC_TLS.0 != 0;
+        facts.text_relocations = loading & elf::DF_TEXTREL.0 != 0 || table.value(elf::DT_TEXTREL).is_some();
+        facts.packed_relocations = table.value(elf::DT_RELR).is_some();
         if flags & elf::DF_1_PIE.0 != 0 && facts.kind == Kind::SharedObject {
             facts.kind = Kind::PositionIndependentExecutable;
         }
 
         let mut versions = BTreeMap::new();
-        self.version_definitions(&mut versions, facts)?;
-        self.version_needs(&mut versions, facts)?;
-        self.symbols(&versions, facts)
+        facts.version_definitions = self.version_definitions(&mut versions)?;
+        facts.version_needs = self.version_needs(&mut versions)?;
+        let endian = table.endian;
+        for (symbol, _) in self.entries()?.filter(|(symbol, _)| !symbol.is_undefined(endian)) {
+            let name = self.strings.get(symbol.st_name(endian));
+            let name = name.map_err(|()| ElfError::Malformed { part: STRINGS })?;
+            if let Some(module) = name.strip_prefix(MODULE) {
+                self.pay(module.len())?;
+                facts.python_modules.insert(String::from_utf8_lossy(module).into_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all symbols that others can see.
+    pub(crate) fn symbols(&self) -> Result<Symbols, ElfError> {
+        let mut versions = BTreeMap::new();
+        self.version_definitions(&mut versions)?;
+        self.version_needs(&mut versions)?;
+        let endian = self.table.endian;
+        let mut symbols = Symbols::default();
+        for (symbol, number) in self.entries()? {
+            let name = self.string(symbol.st_name(endian).into())?;
+            let version = versions.get(&(number & 0x7fff)).filter(|_| number & 0x7fff > 1);
+            if symbol.is_undefined(endian) {
+                let version = match version {
+                    Some(Version { name, library: Some(library) }) => {
+                        self.pay(name.len() + library.len())?;
+                        Some((name.clone(), library.clone()))
+                    }
+                    _ => None,
+                };
+                symbols.undefined.push(Undefined { name, version, weak: symbol.is_weak() });
+            } else if !matches!(symbol.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL) {
+                let version = version.map(|version| version.name.clone());
+                self.pay(version.as_ref().map_or(0, String::len))?;
+                let binding = match symbol.st_bind() {
+                    elf::STB_WEAK => Binding::Weak,
+                    elf::STB_GNU_UNIQUE => Binding::Unique,
+                    _ => Binding::Global,
+                };
+                symbols.defined.push(Defined { name, version, default: number & 0x8000 == 0, binding });
+            }
+        }
+        symbols.undefined.sort();
+        symbols.defined.sort();
+        Ok(symbols)
     }
 
     fn version_definitions(
         &self,
         versions: &mut BTreeMap<u16, Version>,
-        facts: &mut Facts,
-    ) -> Result<(), ElfError> {
-        let Some(address) = self.table.value(elf::DT_VERDEF) else { return Ok(()) };
+    ) -> Result<BTreeSet<String>, ElfError> {
+        let mut definitions = BTreeSet::new();
+        let Some(address) = self.table.value(elf::DT_VERDEF) else { return Ok(definitions) };
         let malformed = ElfError::Malformed { part: VERSIONS };
         let place = self.at(address).ok_or(malformed)?;
         let endian = self.table.endian;
@@ -151,21 +208,21 @@ where
                 self.pod(place, at + u64::from(definition.vd_aux.get(endian)), VERSIONS)?;
             let name = self.string(names.vda_name.get(endian).into())?;
             versions.insert(definition.vd_ndx.get(endian).0, Version { name: name.clone(), library: None });
-            facts.version_definitions.insert(name);
+            definitions.insert(name);
             match definition.vd_next.get(endian) {
                 0 => break,
                 next => at += u64::from(next),
             }
         }
-        Ok(())
+        Ok(definitions)
     }
 
     fn version_needs(
         &self,
         versions: &mut BTreeMap<u16, Version>,
-        facts: &mut Facts,
-    ) -> Result<(), ElfError> {
-        let Some(address) = self.table.value(elf::DT_VERNEED) else { return Ok(()) };
+    ) -> Result<BTreeMap<String, BTreeSet<String>>, ElfError> {
+        let mut needs = BTreeMap::<String, BTreeSet<String>>::new();
+        let Some(address) = self.table.value(elf::DT_VERNEED) else { return Ok(needs) };
         let place = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
         let endian = self.table.endian;
         // Each number can be given out once, so that lists which run into one another are noticed.
@@ -181,7 +238,7 @@ where
                 let entry: &elf::Vernaux<Endianness> = self.pod(place, entry_at, VERSIONS)?;
                 let name = self.string(entry.vna_name.get(endian).into())?;
                 if !entry.vna_flags.get(endian).contains(elf::VER_FLG_WEAK) {
-                    facts.version_needs.entry(library.clone()).or_default().insert(name.clone());
+                    needs.entry(library.clone()).or_default().insert(name.clone());
                 }
                 let version = Version { name, library: Some(library.clone()) };
                 versions.insert(entry.vna_other.get(endian).0, version);
@@ -195,46 +252,36 @@ where
                 next => at += u64::from(next),
             }
         }
-        Ok(())
+        Ok(needs)
     }
 
-    fn symbols(&self, versions: &BTreeMap<u16, Version>, facts: &mut Facts) -> Result<(), ElfError> {
-        let Some(address) = self.table.value(elf::DT_SYMTAB) else { return Ok(()) };
+    /// Returns the symbols that have a name and are not local, each with the number of its version.
+    fn entries(&self) -> Result<impl Iterator<Item = (&'data Elf::Sym, u16)>, ElfError> {
+        let endian = self.table.endian;
+        let (symbols, numbers) = match self.table.value(elf::DT_SYMTAB) {
+            Some(address) => self.symbol_table(address)?,
+            None => (&[][..], &[][..]),
+        };
+        // The first entry stands for no symbol at all.
+        let entries = symbols.iter().enumerate().skip(1);
+        let named = entries.filter(move |(_, symbol)| !symbol.is_local() && symbol.st_name(endian) != 0);
+        Ok(named.map(move |(index, symbol)| {
+            (symbol, numbers.get(index).map_or(1, |number| number.0.get(endian).0))
+        }))
+    }
+
+    fn symbol_table(&self, address: u64) -> Result<SymbolTable<'data, Elf>, ElfError> {
         let count = self.symbol_count(address);
         let place = self.at(address).ok_or(ElfError::Malformed { part: SYMBOLS })?;
-        let symbols: &[Elf::Sym] = self.slice(place, count, SYMBOLS)?;
-        let numbers: &[elf::Versym<Endianness>] = match self.table.value(elf::DT_VERSYM) {
+        let symbols = self.slice(place, count, SYMBOLS)?;
+        let numbers = match self.table.value(elf::DT_VERSYM) {
             Some(address) => {
                 let place = self.at(address).ok_or(ElfError::Malformed { part: VERSIONS })?;
                 self.slice(place, count, VERSIONS)?
             }
             None => &[],
         };
-        let endian = self.table.endian;
-        // The first entry stands for no symbol at all.
-        for (index, symbol) in symbols.iter().enumerate().skip(1) {
-            if symbol.is_local() || symbol.st_name(endian) == 0 {
-                continue;
-            }
-            let name = self.string(symbol.st_name(endian).into())?;
-            let number = numbers.get(index).map_or(1, |number| number.0.get(endian).0);
-            let version = versions.get(&(number & 0x7fff)).filter(|_| number & 0x7fff > 1);
-            if symbol.is_undefined(endian) {
-                let version = match version {
-                    Some(Version { name, library: Some(library) }) => {
-                        self.pay(name.len() + library.len())?;
-                        Some((name.clone(), library.clone()))
-                    }
-                    _ => None,
-                };
-                facts.undefined.push(Undefined { name, version, weak: symbol.is_weak() });
-            } else {
-                let version = version.map(|version| version.name.clone());
-                self.pay(version.as_ref().map_or(0, String::len))?;
-                facts.defined.push(Defined { name, version, default: number & 0x8000 == 0 });
-            }
-        }
-        Ok(())
+        Ok((symbols, numbers))
     }
 
     /// Finds out how many symbols there are.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that minke wants to know of one ELF file.
+/// What minke wants to know of every ELF file, short enough to be remembered of each.
 ///
-/// Names that are not UTF-8 have U+FFFD where they aren't. What the file doesn't say is empty, zero or none.
+/// Its symbols, which may be a hundred thousand, are [`Symbols`](crate::Symbols). Names that are not UTF-8 have U+FFFD where they aren't. What the file doesn't say is empty, zero or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// What sort of file it is.
@@ -33,10 +33,8 @@ pub struct Facts {
     pub version_needs: BTreeMap<String, BTreeSet<String>>,
     /// Which versions it defines, its own name among them.
     pub version_definitions: BTreeSet<String>,
-    /// The dynamic symbols it wants from others, in the table's order.
-    pub undefined: Vec<Undefined>,
-    /// The dynamic symbols it has for others, in the table's order.
-    pub defined: Vec<Defined>,
+    /// The Python modules that it begins, by the `PyInit_…` that it defines.
+    pub python_modules: BTreeSet<String>,
     /// The build ID, in hex digits.
     pub build_id: Option<String>,
     /// How many bytes of the file are debug information.
@@ -49,6 +47,13 @@ pub struct Facts {
     pub stack: Stack,
     /// Whether it has thread-local storage.
     pub has_tls: bool,
+    /// Whether its thread-local storage must be there when the process starts (`DF_STATIC_TLS`), so that loading it
+    /// later may fail for want of room.
+    pub static_tls: bool,
+    /// Whether its relative relocations are packed (`DT_RELR`), which loaders before glibc 2.36 and musl 1.2.4 don't read.
+    pub packed_relocations: bool,
+    /// Whether its code is changed while it is loaded (`DF_TEXTREL`), which hardened systems forbid.
+    pub text_relocations: bool,
     /// The oldest kernel it runs on.
     pub abi: Option<AbiTag>,
     /// The level of the x86-64 instruction set that it says it needs.
@@ -107,28 +112,6 @@ pub enum Endian {
     Little,
     /// The big one.
     Big,
-}
-
-/// A symbol that another file must define.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Undefined {
-    /// Its name, without version.
-    pub name: String,
-    /// Its version and the library that is to have it, where the file says so.
-    pub version: Option<(String, String)>,
-    /// Whether it may be missing.
-    pub weak: bool,
-}
-
-/// A symbol that a file defines.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Defined {
-    /// Its name, without version.
-    pub name: String,
-    /// Its version, where it has one.
-    pub version: Option<String>,
-    /// Whether who asks for no version gets this one (`@@`, not `@`).
-    pub default: bool,
 }
 
 /// One program header.

@@ -1,6 +1,6 @@
 //! **The X-ray:** what a shared object needs, provides and carries; what of it can go, and goes.
 //!
-//! [`Facts`] is what one file says; [`Resolver`] follows the needs of many through a tree, as the loader
+//! [`Facts`] is what one file says, [`Symbols`] what it offers and wants; [`Resolver`] follows the needs of many through a tree, as the loader
 //! would; [`ldcache`] writes the list in which the loader looks names up; [`compact()`] takes out what no loader
 //! reads. Bytes and values in, values and bytes out: nothing here opens a file.
 
@@ -10,10 +10,10 @@ mod facts;
 pub mod ldcache;
 mod read;
 mod resolve;
+mod symbols;
 
 pub use compact::{Kept, Recipe, Strip, View, compact, plan};
-pub use facts::{
-    AbiTag, Class, Defined, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, Undefined, X86Level,
-};
+pub use facts::{AbiTag, Class, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, X86Level};
 pub use read::{ElfError, is_elf};
-pub use resolve::{MissingVersion, Resolution, Resolver, Unmet};
+pub use resolve::{Loader, MissingVersion, Process, Resolution, Resolver, Unbound, Unmet};
+pub use symbols::{Binding, Defined, Symbols, Undefined};

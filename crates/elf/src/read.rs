@@ -15,6 +15,7 @@ use object::read::{ReadCache, ReadRef};
 
 use crate::dynamic::{Dynamic, Table};
 use crate::facts::{AbiTag, Class, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, X86Level};
+use crate::symbols::Symbols;
 
 /// Bytes are no ELF file that could be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,10 +49,10 @@ impl Facts {
     /// [`ElfError::NotElf`] for anything else; [`ElfError::Malformed`] and [`ElfError::Excessive`] if what
     /// the loader reads makes no sense. Broken sections are no error.
     pub fn read(bytes: &[u8]) -> Result<Self, ElfError> {
-        if !is_elf(bytes) {
-            return Err(ElfError::NotElf);
+        match class(bytes)? {
+            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(bytes)?.facts(),
+            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(bytes)?.facts(),
         }
-        of_class(bytes)
     }
 
     /// Reads what an ELF file says, of which only those parts are in memory that say it.
@@ -63,17 +64,45 @@ impl Facts {
     /// As [`Facts::read`]; [`ElfError::Excessive`] also for tables that are longer than any library's.
     pub fn read_from(reader: impl Read + Seek) -> Result<Self, ElfError> {
         let cache = ReadCache::new(reader);
-        if !(&cache).read_bytes_at(0, 4).is_ok_and(is_elf) {
-            return Err(ElfError::NotElf);
+        match class(&cache)? {
+            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(&cache)?.facts(),
+            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(&cache)?.facts(),
         }
-        of_class(&cache)
     }
 }
 
-fn of_class<'data, R: ReadRef<'data>>(bytes: R) -> Result<Facts, ElfError> {
+impl Symbols {
+    /// Reads the dynamic symbols of an ELF file; one that isn't linked dynamically has none.
+    ///
+    /// # Errors
+    /// As [`Facts::read`].
+    pub fn read(bytes: &[u8]) -> Result<Self, ElfError> {
+        match class(bytes)? {
+            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(bytes)?.symbols(),
+            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(bytes)?.symbols(),
+        }
+    }
+
+    /// Reads the dynamic symbols of an ELF file, with nothing else of it in memory.
+    ///
+    /// # Errors
+    /// As [`Facts::read_from`].
+    pub fn read_from(reader: impl Read + Seek) -> Result<Self, ElfError> {
+        let cache = ReadCache::new(reader);
+        match class(&cache)? {
+            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(&cache)?.symbols(),
+            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(&cache)?.symbols(),
+        }
+    }
+}
+
+fn class<'data>(bytes: impl ReadRef<'data>) -> Result<Class, ElfError> {
+    if !bytes.read_bytes_at(0, 4).is_ok_and(is_elf) {
+        return Err(ElfError::NotElf);
+    }
     match bytes.read_bytes_at(4, 1) {
-        Ok([1]) => read::<FileHeader32<Endianness>, R>(bytes, Class::Bits32),
-        Ok([2]) => read::<FileHeader64<Endianness>, R>(bytes, Class::Bits64),
+        Ok([1]) => Ok(Class::Bits32),
+        Ok([2]) => Ok(Class::Bits64),
         _ => Err(ElfError::Malformed { part: "header" }),
     }
 }
@@ -84,70 +113,113 @@ const MOST_HEADERS: u32 = 1 << 17;
 /// No remark and no interpreter's name is longer.
 const LONGEST_REMARK: u64 = 1 << 20;
 
-fn read<'data, Elf, R>(bytes: R, class: Class) -> Result<Facts, ElfError>
+/// A file whose headers were read.
+struct Opened<'data, Elf: FileHeader, R> {
+    bytes: R,
+    header: &'data Elf,
+    endian: Endianness,
+    programs: &'data [Elf::ProgramHeader],
+    segments: Vec<Segment>,
+    /// None if they make no sense.
+    sections: &'data [Elf::SectionHeader],
+}
+
+fn malformed<E>(part: &'static str) -> impl Fn(E) -> ElfError {
+    move |_| ElfError::Malformed { part }
+}
+
+impl<'data, Elf, R> Opened<'data, Elf, R>
 where
     Elf: FileHeader<Endian = Endianness>,
     R: ReadRef<'data>,
 {
-    let malformed = |part| move |_| ElfError::Malformed { part };
-    let header = Elf::parse(bytes).map_err(malformed("header"))?;
-    let endian = header.endian().map_err(malformed("header"))?;
-    if !header.phnum(endian, bytes).is_ok_and(|count| count <= MOST_HEADERS) {
-        return Err(ElfError::Malformed { part: "program headers" });
+    fn new(bytes: R) -> Result<Self, ElfError> {
+        let header = Elf::parse(bytes).map_err(malformed("header"))?;
+        let endian = header.endian().map_err(malformed("header"))?;
+        if !header.phnum(endian, bytes).is_ok_and(|count| count <= MOST_HEADERS) {
+            return Err(ElfError::Malformed { part: "program headers" });
+        }
+        let programs = header.program_headers(endian, bytes).map_err(malformed("program headers"))?;
+        let segments = programs.iter().map(|header| segment::<Elf>(header, endian)).collect();
+        let few = header.shnum(endian, bytes).is_ok_and(|count| count <= MOST_HEADERS);
+        let sections = few.then(|| header.section_headers(endian, bytes).ok()).flatten().unwrap_or_default();
+        Ok(Self { bytes, header, endian, programs, segments, sections })
     }
-    let headers = header.program_headers(endian, bytes).map_err(malformed("program headers"))?;
-    let segments: Vec<Segment> = headers.iter().map(|header| segment::<Elf>(header, endian)).collect();
-    let few = header.shnum(endian, bytes).is_ok_and(|count| count <= MOST_HEADERS);
-    let sections = few.then(|| header.section_headers(endian, bytes).ok()).flatten().unwrap_or_default();
-    let names = header.section_strings(endian, bytes, sections).unwrap_or_default();
 
-    let mut facts = Facts {
-        kind: kind(header.e_type(endian).0),
-        machine: machine(header.e_machine(endian).0),
-        class,
-        endian: if endian.is_big_endian() { Endian::Big } else { Endian::Little },
-        interpreter: None,
-        soname: None,
-        needed: Vec::new(),
-        rpath: None,
-        runpath: None,
-        no_default_directories: false,
-        version_needs: Default::default(),
-        version_definitions: Default::default(),
-        undefined: Vec::new(),
-        defined: Vec::new(),
-        build_id: None,
-        debug_bytes: 0,
-        symbol_table_bytes: 0,
-        stack: stack(&segments),
-        has_tls: segments.iter().any(|segment| segment.kind == SegmentKind::Tls),
-        segments,
-        abi: None,
-        x86_level: None,
-    };
-    let length = bytes.len().map_err(|()| ElfError::Malformed { part: "header" })?;
-    for header in headers.iter().filter(|header| header.p_filesz(endian).into() <= LONGEST_REMARK) {
-        if let Some(name) = header.interpreter(endian, bytes).map_err(malformed("interpreter"))? {
-            facts.interpreter = Some(String::from_utf8_lossy(name).into_owned());
-        }
-        notes::<Elf, R>(header, endian, bytes, &mut facts);
+    fn dynamic(&self) -> Result<Option<Dynamic<'data, 'data, Elf, R>>, ElfError> {
+        let table = Table::<Elf>::find(self.programs, self.endian, self.bytes)?;
+        table.map(|table| Dynamic::new(table, &self.segments, self.sections, self.bytes)).transpose()
     }
-    for section in sections {
-        let name = section.name(endian, names).unwrap_or_default();
-        let size = section.file_range(endian).map_or(0, |(_, size)| size.min(length));
-        let loaded = section.sh_flags(endian).contains(elf::SHF_ALLOC);
-        if !loaded && (name.starts_with(b".debug_") || name.starts_with(b".zdebug_")) {
-            facts.debug_bytes = facts.debug_bytes.saturating_add(size);
+
+    fn symbols(&self) -> Result<Symbols, ElfError> {
+        self.dynamic()?.map_or_else(|| Ok(Symbols::default()), |dynamic| dynamic.symbols())
+    }
+
+    fn facts(self) -> Result<Facts, ElfError> {
+        let (endian, bytes) = (self.endian, self.bytes);
+        let mut facts = self.first_facts();
+        for header in self.programs.iter().filter(|header| header.p_filesz(endian).into() <= LONGEST_REMARK) {
+            if let Some(name) = header.interpreter(endian, bytes).map_err(malformed("interpreter"))? {
+                facts.interpreter = Some(String::from_utf8_lossy(name).into_owned());
+            }
+            notes::<Elf, R>(header, endian, bytes, &mut facts);
         }
-        if !loaded && (section.sh_type(endian) == elf::SHT_SYMTAB || name == b".strtab") {
-            facts.symbol_table_bytes = facts.symbol_table_bytes.saturating_add(size);
+        self.sizes(&mut facts)?;
+        if let Some(dynamic) = self.dynamic()? {
+            dynamic.fill(&mut facts)?;
+        }
+        Ok(facts)
+    }
+
+    /// Returns what the headers say.
+    fn first_facts(&self) -> Facts {
+        let (header, endian) = (self.header, self.endian);
+        Facts {
+            kind: kind(header.e_type(endian).0),
+            machine: machine(header.e_machine(endian).0),
+            class: if header.is_type_64() { Class::Bits64 } else { Class::Bits32 },
+            endian: if endian.is_big_endian() { Endian::Big } else { Endian::Little },
+            interpreter: None,
+            soname: None,
+            needed: Vec::new(),
+            rpath: None,
+            runpath: None,
+            no_default_directories: false,
+            version_needs: Default::default(),
+            version_definitions: Default::default(),
+            python_modules: Default::default(),
+            build_id: None,
+            debug_bytes: 0,
+            symbol_table_bytes: 0,
+            stack: stack(&self.segments),
+            has_tls: self.segments.iter().any(|segment| segment.kind == SegmentKind::Tls),
+            segments: self.segments.clone(),
+            static_tls: false,
+            packed_relocations: false,
+            text_relocations: false,
+            abi: None,
+            x86_level: None,
         }
     }
-    if let Some(table) = Table::<Elf>::find(headers, endian, bytes)? {
-        let dynamic = Dynamic::new(table, &facts.segments, sections, bytes)?;
-        dynamic.fill(&mut facts)?;
+
+    /// Adds up what the loader doesn't need.
+    fn sizes(&self, facts: &mut Facts) -> Result<(), ElfError> {
+        let (endian, bytes) = (self.endian, self.bytes);
+        let names = self.header.section_strings(endian, bytes, self.sections).unwrap_or_default();
+        let length = bytes.len().map_err(malformed("header"))?;
+        for section in self.sections {
+            let name = section.name(endian, names).unwrap_or_default();
+            let size = section.file_range(endian).map_or(0, |(_, size)| size.min(length));
+            let loaded = section.sh_flags(endian).contains(elf::SHF_ALLOC);
+            if !loaded && (name.starts_with(b".debug_") || name.starts_with(b".zdebug_")) {
+                facts.debug_bytes = facts.debug_bytes.saturating_add(size);
+            }
+            if !loaded && (section.sh_type(endian) == elf::SHT_SYMTAB || name == b".strtab") {
+                facts.symbol_table_bytes = facts.symbol_table_bytes.saturating_add(size);
+            }
+        }
+        Ok(())
     }
-    Ok(facts)
 }
 
 fn kind(number: u16) -> Kind {

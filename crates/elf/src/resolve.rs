@@ -1,21 +1,40 @@
 //! Finds what a program or module would load, by the loader's own rules, in a tree that nobody runs.
 //!
 //! Known: `DT_RPATH` and its inheritance, `DT_RUNPATH` and that it has none, `$ORIGIN`, `$LIB`, `$PLATFORM`,
-//! names with a slash, libraries that are loaded already, files of the wrong processor, required versions.
+//! names with a slash, libraries that are loaded already, files of the wrong processor, required versions, and
+//! whether each symbol has somebody who defines it; and where musl differs from glibc.
 //! Not known: `LD_LIBRARY_PATH`, `LD_PRELOAD` (an image that needs them is broken), `glibc-hwcaps` (a faster
 //! twin never brings a name that the plain directory lacks), and what a program loads by itself (`dlopen`).
 //!
-//! Spec: <https://man7.org/linux/man-pages/man8/ld.so.8.html>
+//! Spec: <https://man7.org/linux/man-pages/man8/ld.so.8.html>;
+//! musl: <https://wiki.musl-libc.org/functional-differences-from-glibc.html>
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bind;
+mod opened;
+
+use std::collections::BTreeSet;
 
 use minke_cas::ImagePath;
 
 use crate::facts::{Facts, Machine};
+pub use bind::{Process, Unbound};
+use opened::Opened;
+
+/// Whose rules count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loader {
+    /// glibc's `ld-linux`.
+    Glibc,
+    /// musl's, which is also the C library: every search path is inherited, only `$ORIGIN` is replaced, a library that
+    /// was found by its name answers to this name alone, and versions of symbols count for nothing.
+    Musl,
+}
 
 /// How one system's loader looks for libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolver {
+    /// Which loader it is.
+    pub loader: Loader,
     /// Where it looks when nothing else has helped: what is in `ld.so.cache`, and the built-in directories.
     pub default_directories: Vec<ImagePath>,
     /// What `$LIB` stands for.
@@ -69,12 +88,27 @@ impl Resolver {
         };
         let directory = |path: String| path.parse().expect("a library directory is a path");
         Self {
+            loader: Loader::Glibc,
             default_directories: vec![
                 directory(format!("/usr/lib/{triplet}")),
                 directory("/usr/lib".to_owned()),
             ],
             lib: format!("lib/{triplet}"),
             platform: platform.to_owned(),
+            loaded: BTreeSet::new(),
+        }
+    }
+
+    /// Makes a resolver for musl's directories, where no `/etc/ld-musl-ARCH.path` names others.
+    pub fn musl() -> Self {
+        let directories = ["/lib", "/usr/local/lib", "/usr/lib"];
+        Self {
+            loader: Loader::Musl,
+            default_directories: directories
+                .map(|path| path.parse().expect("a library directory is a path"))
+                .to_vec(),
+            lib: String::new(),
+            platform: String::new(),
             loaded: BTreeSet::new(),
         }
     }
@@ -103,23 +137,17 @@ impl Resolver {
         view: impl Fn(&ImagePath) -> Option<&'facts Facts>,
         file: &ImagePath,
     ) -> Resolution {
-        let Some(facts) = view(file) else { return Resolution::default() };
-        let mut process = Process { resolver: self, view, objects: Vec::new(), names: BTreeMap::new() };
-        process.load(Object { path: file.clone(), facts, loader: None }, None);
-        let mut unmet = Vec::new();
-        let mut next = 0;
-        while let Some(object) = process.objects.get(next) {
-            let facts = object.facts;
-            for name in &facts.needed {
-                if !process.satisfy(next, name) {
-                    unmet.push(Unmet { soname: name.clone(), needed_by: process.objects[next].path.clone() });
-                }
-            }
-            next += 1;
+        if view(file).is_none() {
+            return Resolution::default();
         }
-        let missing_versions = process.missing_versions();
+        let mut opened = Opened::new(self, view);
+        let unmet = opened.open(file, None);
+        let missing_versions = match self.loader {
+            Loader::Glibc => opened.missing_versions(),
+            Loader::Musl => Vec::new(),
+        };
         Resolution {
-            objects: process.objects.into_iter().map(|object| object.path).collect(),
+            objects: opened.objects.into_iter().map(|object| object.path).collect(),
             unmet,
             missing_versions,
         }
@@ -131,6 +159,11 @@ impl Resolver {
     pub fn search_path(&self, facts: &Facts, path: &ImagePath) -> Vec<ImagePath> {
         let entries = facts.runpath.as_ref().or(facts.rpath.as_ref());
         let origin = path.parent().unwrap_or_else(ImagePath::root);
+        let foreign =
+            |entries: &&String| entries.replace("${ORIGIN}", "").replace("$ORIGIN", "").contains('$');
+        if self.loader == Loader::Musl && entries.as_ref().is_some_and(foreign) {
+            return Vec::new();
+        }
         entries
             .into_iter()
             .flat_map(|entries| entries.split(':'))
@@ -142,7 +175,8 @@ impl Resolver {
     fn expand(&self, entry: &str, origin: &ImagePath) -> Option<ImagePath> {
         let mut path = entry.to_owned();
         // At the root, `$ORIGIN/lib` would become `//lib`, which is the same.
-        for (name, value) in [("ORIGIN", origin.as_str()), ("LIB", &self.lib), ("PLATFORM", &self.platform)] {
+        let names = [("ORIGIN", origin.as_str()), ("LIB", &self.lib), ("PLATFORM", &self.platform)];
+        for (name, value) in names.into_iter().take(if self.loader == Loader::Musl { 1 } else { 3 }) {
             path = path.replace(&format!("${{{name}}}"), value);
             path = replace_word(&path, name, value);
         }
@@ -180,110 +214,6 @@ fn normal(path: &str) -> Option<ImagePath> {
         }
     }
     Some(at)
-}
-
-/// One loaded file.
-struct Object<'facts> {
-    path: ImagePath,
-    facts: &'facts Facts,
-    /// Which object's need brought it.
-    loader: Option<usize>,
-}
-
-/// What a process has loaded so far.
-struct Process<'a, 'facts, View> {
-    resolver: &'a Resolver,
-    view: View,
-    objects: Vec<Object<'facts>>,
-    /// By every name a loaded object answers to: its soname, its path, and what it was asked for as.
-    names: BTreeMap<String, usize>,
-}
-
-impl<'facts, View: Fn(&ImagePath) -> Option<&'facts Facts>> Process<'_, 'facts, View> {
-    fn load(&mut self, object: Object<'facts>, asked: Option<&str>) {
-        let place = self.objects.len();
-        let names = [asked, object.facts.soname.as_deref(), Some(object.path.as_str())];
-        for name in names.into_iter().flatten() {
-            self.names.entry(name.to_owned()).or_insert(place);
-        }
-        self.objects.push(object);
-    }
-
-    /// Loads what an object needs under a name, unless it is there; false if it cannot be found.
-    fn satisfy(&mut self, needer: usize, name: &str) -> bool {
-        if self.names.contains_key(name) || self.resolver.loaded.contains(name) {
-            return true;
-        }
-        let wanted = self.objects[needer].facts;
-        let fitting = |path: &ImagePath| (self.view)(path).filter(|facts| wanted.fits(facts));
-        let found = self.candidates(needer, name).find_map(|path| fitting(&path).map(|facts| (path, facts)));
-        let Some((path, facts)) = found else { return false };
-        match self.names.get(path.as_str()) {
-            Some(place) => {
-                let place = *place;
-                self.names.insert(name.to_owned(), place);
-            }
-            None => self.load(Object { path, facts, loader: Some(needer) }, Some(name)),
-        }
-        true
-    }
-
-    /// Returns where a needed name may lie, in the order in which the loader looks.
-    fn candidates(&self, needer: usize, name: &str) -> impl Iterator<Item = ImagePath> {
-        let object = &self.objects[needer];
-        let origin = object.path.parent().unwrap_or_else(ImagePath::root);
-        let given = name.contains('/').then(|| self.resolver.expand(name, &origin));
-        let directories = match given {
-            Some(_) => Vec::new(),
-            None => self.directories(needer),
-        };
-        let name = name.to_owned();
-        let searched = directories.into_iter().filter_map(move |directory| directory.join_str(&name).ok());
-        given.flatten().into_iter().chain(searched)
-    }
-
-    fn directories(&self, needer: usize) -> Vec<ImagePath> {
-        let object = &self.objects[needer];
-        let mut directories = Vec::new();
-        if object.facts.runpath.is_none() {
-            // An RPATH counts for all that was loaded because of its file; a RUNPATH beside it makes it void.
-            let mut above = object.loader;
-            while let Some(place) = above {
-                let loader = &self.objects[place];
-                if loader.facts.runpath.is_none() {
-                    directories.extend(self.resolver.search_path(loader.facts, &loader.path));
-                }
-                above = loader.loader;
-            }
-        }
-        let mut all = self.resolver.search_path(object.facts, &object.path);
-        all.extend(directories);
-        if !object.facts.no_default_directories {
-            all.extend(self.resolver.default_directories.iter().cloned());
-        }
-        all
-    }
-
-    /// Compares what is asked of each library with what it defines; one without any versions gives no trouble.
-    fn missing_versions(&self) -> Vec<MissingVersion> {
-        let mut missing = Vec::new();
-        for object in &self.objects {
-            for (library, versions) in &object.facts.version_needs {
-                let Some(library) = self.names.get(library).map(|place| &self.objects[*place]) else {
-                    continue;
-                };
-                let defined = &library.facts.version_definitions;
-                let lacking =
-                    versions.iter().filter(|version| !defined.is_empty() && !defined.contains(*version));
-                missing.extend(lacking.map(|version| MissingVersion {
-                    version: version.clone(),
-                    library: library.path.clone(),
-                    needed_by: object.path.clone(),
-                }));
-            }
-        }
-        missing
-    }
 }
 
 #[cfg(test)]

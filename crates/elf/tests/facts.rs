@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use minke_elf::{Class, ElfError, Endian, Facts, Kind, Machine, SegmentKind, Stack, is_elf};
+use minke_elf::{
+    Binding, Class, ElfError, Endian, Facts, Kind, Machine, SegmentKind, Stack, Symbols, is_elf,
+};
 use minke_testkit::{ElfObject, Machine as Target};
 use proptest::prelude::*;
 
@@ -24,7 +26,8 @@ fn object(target: Target) -> Vec<u8> {
 }
 
 /// The facts that linking is about, a line each.
-fn story(facts: &Facts) -> String {
+fn story(bytes: &[u8]) -> String {
+    let (facts, symbols) = (Facts::read(bytes).unwrap(), Symbols::read(bytes).unwrap());
     let mut lines = vec![
         format!("{:?} {:?} {:?} {:?}", facts.kind, facts.machine, facts.class, facts.endian),
         format!("soname {:?} runpath {:?} rpath {:?}", facts.soname, facts.runpath, facts.rpath),
@@ -33,9 +36,10 @@ fn story(facts: &Facts) -> String {
         format!("versions needed {:?}", facts.version_needs),
         format!("versions defined {:?}", facts.version_definitions),
     ];
-    lines.extend(facts.undefined.iter().map(|symbol| format!("wants {} {:?}", symbol.name, symbol.version)));
+    lines
+        .extend(symbols.undefined.iter().map(|symbol| format!("wants {} {:?}", symbol.name, symbol.version)));
     lines.extend(
-        facts
+        symbols
             .defined
             .iter()
             .map(|symbol| format!("has {} {:?} {}", symbol.name, symbol.version, symbol.default)),
@@ -45,7 +49,7 @@ fn story(facts: &Facts) -> String {
 
 #[test]
 fn everything_that_linking_needs_is_read() {
-    insta::assert_snapshot!(story(&Facts::read(&object(Target::X86_64)).unwrap()), @r#"
+    insta::assert_snapshot!(story(&object(Target::X86_64)), @r#"
         SharedObject Amd64 Bits64 Little
         soname Some("libown.so.1") runpath Some("$ORIGIN/../libs:/opt/lib") rpath None
         interpreter None debug 1000
@@ -53,9 +57,9 @@ fn everything_that_linking_needs_is_read() {
         versions needed {"libc.so.6": {"GLIBC_2.14", "GLIBC_2.2.5"}, "libz.so.1": {"ZLIB_1.2"}}
         versions defined {"OWN_1.0", "libown.so.1"}
         wants anybody None
+        wants inflate Some(("ZLIB_1.2", "libz.so.1"))
         wants malloc Some(("GLIBC_2.2.5", "libc.so.6"))
         wants memcpy Some(("GLIBC_2.14", "libc.so.6"))
-        wants inflate Some(("ZLIB_1.2", "libz.so.1"))
         has plain None true
         has versioned Some("OWN_1.0") true
     "#);
@@ -63,11 +67,28 @@ fn everything_that_linking_needs_is_read() {
 
 #[test]
 fn the_processor_makes_no_other_difference() {
-    let (amd64, arm64) = (object(Target::X86_64), object(Target::Aarch64));
-    let (amd64, arm64) = (Facts::read(&amd64).unwrap(), Facts::read(&arm64).unwrap());
+    let objects = (object(Target::X86_64), object(Target::Aarch64));
+    assert_eq!(story(&objects.0).replace("Amd64", "Arm64"), story(&objects.1));
+    let (amd64, arm64) = (Facts::read(&objects.0).unwrap(), Facts::read(&objects.1).unwrap());
     assert_eq!((amd64.machine, arm64.machine), (Machine::Amd64, Machine::Arm64));
     assert!(!amd64.fits(&arm64) && amd64.fits(&amd64));
-    assert_eq!(story(&amd64).replace("Amd64", "Arm64"), story(&arm64));
+}
+
+#[test]
+fn a_python_module_is_known_by_the_function_it_begins_with() {
+    let object = ElfObject::new().defines("PyInit__core").defines("other").imports("PyInit_elsewhere");
+    let modules = Facts::read(&object.build()).unwrap().python_modules;
+    assert_eq!(modules.into_iter().collect::<Vec<_>>(), ["_core"]);
+}
+
+#[test]
+fn a_symbol_is_found_in_its_version_or_without_one() {
+    let object = ElfObject::new().defines("plain").defines_versioned("new", "OWN_2");
+    let symbols = Symbols::read(&object.build()).unwrap();
+    let found = [("plain", None), ("plain", Some("ANY")), ("new", Some("OWN_2")), ("new", None)];
+    assert!(found.iter().all(|(name, version)| symbols.defines(name, *version)));
+    assert!(!symbols.defines("new", Some("OWN_1")) && !symbols.defines("other", None));
+    assert!(symbols.defined.iter().all(|symbol| symbol.binding == Binding::Global));
 }
 
 #[test]
@@ -92,7 +113,8 @@ fn a_real_program_is_read() {
     assert!(facts.is_dynamic() && facts.has_tls);
     assert!(facts.needed.contains(&"libc.so.6".to_owned()));
     assert!(facts.symbol_table_bytes > 0);
-    let wants = |name: &str| facts.undefined.iter().find(|symbol| symbol.name == name);
+    let symbols = Symbols::read_from(fs::File::open("/proc/self/exe").unwrap()).unwrap();
+    let wants = |name: &str| symbols.undefined.iter().find(|symbol| symbol.name == name);
     let (version, library) = wants("malloc").and_then(|symbol| symbol.version.clone()).unwrap();
     assert!(facts.version_needs[&library].contains(&version), "{library} {version}");
 }
@@ -150,7 +172,7 @@ fn a_table_that_repeats_one_long_name_is_refused() {
     let object = (0..1000)
         .fold(ElfObject::new().defines(&long), |object, number| object.defines(&format!("s{number}")));
     let mut bytes = object.build();
-    assert_eq!(Facts::read(&bytes).unwrap().defined.len(), 1001);
+    assert_eq!(Symbols::read(&bytes).unwrap().defined.len(), 1001);
     let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
     let sections = number(&bytes, 0x28);
     let table =
@@ -161,18 +183,20 @@ fn a_table_that_repeats_one_long_name_is_refused() {
     for at in (start + 24..start + size).step_by(24) {
         bytes[at..at + 4].copy_from_slice(&first);
     }
-    assert_eq!(Facts::read(&bytes), Err(ElfError::Excessive { part: "dynamic strings" }));
+    assert_eq!(Symbols::read(&bytes), Err(ElfError::Excessive { part: "dynamic strings" }));
 }
 
-/// How many bytes of text the facts hold.
-fn text_bytes(facts: &Facts) -> usize {
-    let undefined = facts.undefined.iter().map(|symbol| {
+/// How many bytes of text the symbols hold.
+fn text_bytes(symbols: &Symbols) -> usize {
+    let undefined = symbols.undefined.iter().map(|symbol| {
         symbol.name.len()
             + symbol.version.as_ref().map_or(0, |(version, library)| version.len() + library.len())
     });
-    let defined =
-        facts.defined.iter().map(|symbol| symbol.name.len() + symbol.version.as_ref().map_or(0, String::len));
-    undefined.chain(defined).chain(facts.needed.iter().map(String::len)).sum()
+    let defined = symbols
+        .defined
+        .iter()
+        .map(|symbol| symbol.name.len() + symbol.version.as_ref().map_or(0, String::len));
+    undefined.chain(defined).sum()
 }
 
 proptest! {
@@ -191,8 +215,9 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if let Ok(facts) = Facts::read(&bytes) {
-            prop_assert!(text_bytes(&facts) <= (1 << 20) + 8 * bytes.len());
+        let _ = Facts::read(&bytes);
+        if let Ok(symbols) = Symbols::read(&bytes) {
+            prop_assert!(text_bytes(&symbols) <= (1 << 20) + 8 * bytes.len());
         }
     }
 
@@ -210,7 +235,7 @@ proptest! {
                 bytes[at] = value;
             }
         }
-        let _ = Facts::read(&bytes);
+        let _ = (Facts::read(&bytes), Symbols::read(&bytes));
     }
 }
 
@@ -256,5 +281,6 @@ proptest! {
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] = byte }
         prop_assert_eq!(Facts::read_from(std::io::Cursor::new(&bytes)), Facts::read(&bytes));
+        prop_assert_eq!(Symbols::read_from(std::io::Cursor::new(&bytes)), Symbols::read(&bytes));
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::layout::companies;
 use super::raw::{Image, PT_INTERP, Program};
-use crate::Facts;
+use crate::{Facts, Symbols};
 
 /// Compares two files; the inner result names the first thing that is wrong.
 ///
@@ -124,8 +124,10 @@ fn same_facts<Old: Read + Seek, New: Read + Seek>(old: &mut Old, new: &mut New) 
             Facts { debug_bytes: 0, symbol_table_bytes: 0, ..facts }
         })
     };
-    let before = read(Facts::read_from(old));
-    before.is_some() && before == read(Facts::read_from(new))
+    let before = read(Facts::read_from(&mut *old));
+    let facts = before.is_some() && before == read(Facts::read_from(&mut *new));
+    let symbols = Symbols::read_from(old);
+    facts && symbols.is_ok() && symbols == Symbols::read_from(new)
 }
 
 /// A part of the old file, and the part of the new one that must be the same.
