@@ -46,7 +46,7 @@ pub use config::SettingError;
 pub use error::BuildError;
 pub use event::{Event, Hop, Reporter, Unit};
 pub use minke_distro::ReleaseError;
-pub use minke_exec::{RunError, UvError};
+pub use minke_exec::{GitError, RunError, UvError};
 pub use minke_net::{CredentialsUse, FetchError};
 pub use minke_oci::{Destination, LayerError, OutputError, Reference};
 pub use pipeline::base::ImageBaseError;

@@ -162,11 +162,14 @@ pub fn sort(
                 subdirectory,
                 provenance,
             }),
-            Origin::Vcs { vcs, commit, subdirectory, .. } => needs.sources.push(Sources {
+            Origin::Vcs { vcs, repository, commit, subdirectory } => needs.sources.push(Sources {
+                file: format!("{}-{commit}.{vcs}", distribution.name),
                 name: distribution.name,
                 version: distribution.version,
-                file: format!("{vcs} commit {commit}"),
-                place: Place::Repository,
+                place: match vcs.as_str() {
+                    "git" => Place::Repository { repository, commit },
+                    _ => Place::Unread(format!("{vcs} commit {commit}")),
+                },
                 subdirectory,
                 provenance,
             }),

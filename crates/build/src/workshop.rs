@@ -16,6 +16,7 @@ mod make;
 mod needs;
 mod own;
 pub mod recipe;
+mod repository;
 mod root;
 mod sources;
 mod strangers;
@@ -34,6 +35,7 @@ use crate::supply::Supply;
 
 pub use crates::{CargoLockError, CratesError, RegistryError};
 pub use error::{BackendError, Tried};
+pub use repository::RepositoryError;
 pub use root::{RoomError, Yard};
 pub use sources::{Place, Sources, SourcesError};
 pub use strangers::Resolving;

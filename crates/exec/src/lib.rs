@@ -18,6 +18,7 @@ mod outputs;
 mod pip;
 mod process;
 mod refusal;
+mod repository;
 mod sandbox;
 mod sealed;
 mod terminal;
@@ -37,6 +38,7 @@ pub use loader::LoaderError;
 pub use outputs::OutputError;
 pub use pip::{PipError, pip_download};
 pub use refusal::{Refusal, Unavailable};
+pub use repository::{Commit, Fetched, GitError, NamedBy, Submodule};
 pub use sealed::sealing_available;
 pub use uv::{
     Answer, Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc, Machine, Uv, UvError,

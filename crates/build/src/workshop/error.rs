@@ -8,6 +8,7 @@ use minke_net::FetchError;
 use minke_python::{PyprojectError, Target, WheelFileName, WheelFileNameError};
 
 use super::crates::CratesError;
+use super::repository::RepositoryError;
 use super::root::RoomError;
 use super::sources::SourcesError;
 use crate::lock::LockStepError;
@@ -161,6 +162,14 @@ pub enum BackendError {
         name: String,
         /// What it is, such as `git commit 7a1c`.
         what: String,
+    },
+    /// A commit of a repository cannot be had.
+    #[error("cannot get the sources `{}`", directory.display())]
+    Commit {
+        /// Which.
+        directory: PathBuf,
+        /// Why not.
+        source: Box<RepositoryError>,
     },
     /// To build some need is to need itself.
     #[error("building `{}` needs itself: {}", directory.display(), way.join(" needs "))]

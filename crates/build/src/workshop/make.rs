@@ -28,6 +28,8 @@ pub(super) struct Order<'order> {
     pub(super) sources: Tree,
     /// How it is built.
     pub(super) system: System,
+    /// What a backend is told that its files don't say.
+    pub(super) told: BTreeMap<String, String>,
     /// Whose it is.
     pub(super) trust: Trust,
     /// What the settings say of how it is built.
@@ -210,10 +212,9 @@ impl Workshop<'_> {
             order.system.requires.iter().chain(recipe.requires.keys()).cloned().collect();
         let mut environment = flags::environment(recipe.tools, order.wishes);
         let with_crates = crates::is_wanted(recipe);
-        if with_crates {
-            crates::environment()
-                .into_iter()
-                .for_each(|(name, value)| _ = environment.entry(name).or_insert(value));
+        let of_crates = with_crates.then(crates::environment).unwrap_or_default();
+        for (name, value) in of_crates.into_iter().chain(order.told.clone()) {
+            environment.entry(name).or_insert(value);
         }
         let config_settings = order.wishes.map(|wishes| wishes.config_settings.clone()).unwrap_or_default();
         let pinned = || self.supply.build(&self.build_key(&requires)).map(digests);

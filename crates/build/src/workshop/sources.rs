@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{BackendError, Workshop};
 
 /// Far more than the largest source distributions have.
-const BOUNDS: Bounds = Bounds { bytes: 4 << 30, entries: 250_000 };
+pub(super) const BOUNDS: Bounds = Bounds { bytes: 4 << 30, entries: 250_000 };
 
 /// Nobody writes a longer one.
 const LONGEST_PYPROJECT: u64 = 1 << 20;
@@ -39,12 +39,30 @@ pub struct Sources {
 }
 
 /// Where sources lie.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Place {
     /// In an archive; a relative path begins at the lock.
     Archive(Location),
-    /// In a repository, at a commit.
-    Repository,
+    /// In a repository.
+    Repository {
+        /// Its address, which may hold a password, or its path.
+        repository: String,
+        /// The commit.
+        commit: String,
+    },
+    /// In a repository of a kind that minke doesn't read; what it is, in words.
+    Unread(String),
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Archive(location) => f.debug_tuple("Archive").field(location).finish(),
+            // Its address may hold a password.
+            Self::Repository { commit, .. } => f.debug_tuple("Repository").field(commit).finish(),
+            Self::Unread(what) => f.debug_tuple("Unread").field(what).finish(),
+        }
+    }
 }
 
 /// A source distribution cannot be unpacked.
@@ -93,14 +111,35 @@ impl Workshop<'_> {
     /// Fetches and unpacks sources, each archive once.
     pub(super) fn unpacked(&self, sources: &Sources) -> Result<Unpacked, BackendError> {
         let directory = || PathBuf::from(&sources.file);
-        let (name, what) = (sources.name.to_string(), sources.file.clone());
-        let Place::Archive(location) = &sources.place else { return Err(BackendError::Vcs { name, what }) };
+        let location = match &sources.place {
+            Place::Archive(location) => location,
+            Place::Repository { repository, commit } => {
+                return self.of_repository(sources, (repository, commit));
+            }
+            Place::Unread(what) => {
+                return Err(BackendError::Vcs { name: sources.name.to_string(), what: what.clone() });
+            }
+        };
         let digest = self.archive(location, &directory())?;
         let key = Key { archive: digest, subdirectory: sources.subdirectory.as_deref() };
         let remembered = self.store.memo("sdist-1", &key, || unpack(self.store, &key));
         let Remembered { tree, pyproject } =
             remembered.map_err(|source| BackendError::Unpack { directory: directory(), source })?;
         Ok(Unpacked { digest, tree, pyproject })
+    }
+
+    fn of_repository(
+        &self,
+        sources: &Sources,
+        (repository, commit): (&str, &str),
+    ) -> Result<Unpacked, BackendError> {
+        let directory = || PathBuf::from(&sources.file);
+        let failed = |source| BackendError::Commit { directory: directory(), source: Box::new(source) };
+        let whole = self.checked_out(repository, commit).map_err(failed)?;
+        let found = project(self.store, &whole, ImagePath::root(), sources.subdirectory.as_deref());
+        let Remembered { tree, pyproject } =
+            found.map_err(|source| BackendError::Unpack { directory: directory(), source })?;
+        Ok(Unpacked { digest: tree.digest(), tree, pyproject })
     }
 
     fn archive(&self, location: &Location, directory: &Path) -> Result<Digest, BackendError> {
@@ -131,9 +170,18 @@ impl Workshop<'_> {
 
 fn unpack(store: &Store, key: &Key<'_>) -> Result<Remembered, SourcesError> {
     let whole = minke_oci::unpack(store, &key.archive, BOUNDS)?;
-    let top = only_directory(&whole);
+    project(store, &whole, only_directory(&whole), key.subdirectory)
+}
+
+/// Returns the project that lies at some place of what was unpacked, or below that.
+fn project(
+    store: &Store,
+    whole: &Tree,
+    top: ImagePath,
+    subdirectory: Option<&str>,
+) -> Result<Remembered, SourcesError> {
     let missing = |subdirectory: &str| SourcesError::Subdirectory { subdirectory: subdirectory.to_owned() };
-    let root = match key.subdirectory {
+    let root = match subdirectory {
         Some(subdirectory) => {
             let below = ImagePath::from_archive(subdirectory).map_err(|_| missing(subdirectory))?;
             below
@@ -144,7 +192,7 @@ fn unpack(store: &Store, key: &Key<'_>) -> Result<Remembered, SourcesError> {
         None => top,
     };
     let directory = whole.directory(&root);
-    let directory = directory.ok_or_else(|| missing(key.subdirectory.unwrap_or_default()))?;
+    let directory = directory.ok_or_else(|| missing(subdirectory.unwrap_or_default()))?;
     let mut tree = Tree::new();
     for (name, entry) in directory.entries() {
         tree.insert(&ImagePath::root().join(name), entry.clone())?;

@@ -7,7 +7,7 @@ use minke_python::{Distribution, WheelFileName};
 
 use super::make::{BuiltWheel, Order, System, Trust};
 use super::recipe::RecipeKey;
-use super::{BackendError, Sources, Workshop};
+use super::{BackendError, Place, Sources, Workshop, repository};
 use crate::fetch::Fetcher;
 use crate::uv::Resolver;
 use crate::wheelhouse::{self, Housed};
@@ -105,6 +105,10 @@ impl Workshop<'_> {
             },
             sources: unpacked.tree,
             system: System::read(&directory, &unpacked.pyproject)?,
+            told: match (&sources.place, &sources.version) {
+                (Place::Repository { .. }, Some(version)) => repository::version_of(&sources.name, version),
+                _ => Default::default(),
+            },
             trust: Trust::Stranger,
             wishes: self.wishes.get(&sources.name),
             above: &way,

@@ -20,9 +20,9 @@ use minke_build::system_lock::SystemLockError;
 use minke_build::uv::FindUvError;
 use minke_build::wheels::WheelsError;
 use minke_build::workshop::{
-    BackendError, CargoLockError, CratesError, RoomError, SourcesError as ArchiveError,
+    BackendError, CargoLockError, CratesError, RepositoryError, RoomError, SourcesError as ArchiveError,
 };
-use minke_build::{BuildError, FetchError, ImageBaseError, LayerError, SupplyError};
+use minke_build::{BuildError, FetchError, GitError, ImageBaseError, LayerError, SupplyError};
 
 use super::causes::{self, AGAIN, HALF_UPDATED};
 use super::{Advice, BUG, Exit, store};
@@ -431,6 +431,7 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Unpack { .. } => Exit::SourceBuild.help(format!(
             "minke refuses archives that are not as packers make them; {BY_HAND}"
         )),
+        BackendError::Commit { source, .. } => repository(source),
         BackendError::Vcs { .. } => Exit::SourceBuild.help(BY_HAND),
         BackendError::Cycle { .. } => Exit::SourceBuild.help(BY_HAND),
         BackendError::Unsealed { .. } => Exit::SourceBuild
@@ -449,6 +450,31 @@ fn backend(error: &BackendError) -> Advice {
         BackendError::Crates { source, .. } => crates(source),
         BackendError::Wheel { source, .. } => wheels(source),
         BackendError::Store(error) => store(error),
+    }
+}
+
+fn repository(error: &RepositoryError) -> Advice {
+    match error {
+        RepositoryError::Git { source: GitError::NoGit, .. } => {
+            Exit::SourceBuild.help(format!("install git, or {BY_HAND}"))
+        }
+        RepositoryError::Git { source: GitError::Unpinned { .. }, .. } => {
+            Exit::Project.help("pin it in the lock by its commit, in full: lock again")
+        }
+        RepositoryError::Git { source: GitError::Missing { .. }, .. } => {
+            Exit::Project.help("the repository has it no more: lock again")
+        }
+        RepositoryError::Git { source: GitError::Failed { .. } | GitError::TooLong, .. } => Exit::Network
+            .help("see that `git fetch` of that address works here, without asking for a password"),
+        RepositoryError::Git { source: GitError::Io(_), .. } => {
+            Exit::Project.help("see that the disk isn't full")
+        }
+        RepositoryError::TooDeep { .. } | RepositoryError::Place(_) => {
+            Exit::SourceBuild.help(format!("that is the repository's fault: {BY_HAND}"))
+        }
+        RepositoryError::Unpack(_) => Exit::SourceBuild
+            .help(format!("minke refuses archives that are not as packers make them; {BY_HAND}")),
+        RepositoryError::Store(error) => store(error),
     }
 }
 

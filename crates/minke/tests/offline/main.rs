@@ -24,6 +24,7 @@ mod plain;
 mod private;
 mod projects;
 mod refusals;
+mod repositories;
 mod reproducible;
 mod resolving;
 mod running;

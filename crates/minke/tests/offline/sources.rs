@@ -10,7 +10,7 @@ use crate::image::Layout;
 use crate::town::{Ran, Town};
 
 /// A backend that lies in the source distribution and needs nothing but Python.
-const BACKEND: &str = r#"
+pub(crate) const BACKEND: &str = r#"
 import base64, hashlib, pathlib, zipfile
 
 NAME, VERSION, MORE = pathlib.Path("about").read_text().split("\n", 2)
@@ -72,7 +72,7 @@ pub(crate) fn shop(index: Index, requirements: &str) -> Option<Shop> {
 }
 
 impl Shop {
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.minke(&[&["build", "--quiet", "shop"], arguments].concat())
     }
 

@@ -50,7 +50,9 @@ mod tests {
 
     fn asked(log: &str) -> Vec<String> {
         let what = |question: &Question| match question {
-            Question::System(any) => any.iter().map(|missing| missing.what()).collect::<Vec<_>>().join(" or "),
+            Question::System(any) => {
+                any.iter().map(|missing| missing.what()).collect::<Vec<_>>().join(" or ")
+            }
             other => format!("{other:?}"),
         };
         questions(log).iter().map(what).collect()
