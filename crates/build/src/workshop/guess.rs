@@ -1,8 +1,15 @@
 //! What something takes to be built, as far as its files tell before anything was tried.
 //!
-//! A guess only saves a round: what isn't guessed is missed and asked for, and what nobody has is not guessed.
+//! A guess only saves a round: what isn't guessed is missed and asked for, and what nobody has is not guessed. It is
+//! made of what the sources cannot do without, and of what one package alone has; headers of other systems, of tests and of
+//! what is bundled don't count, nor what brings much with it.
 
-use minke_cas::Tree;
+mod declared;
+mod includes;
+
+use std::collections::BTreeSet;
+
+use minke_cas::{File, ImagePath, Tree};
 
 use super::Workshop;
 use super::make::Order;
@@ -13,12 +20,51 @@ use crate::contents::Missing;
 const COMPILED: [&str; 14] =
     ["c", "cc", "cpp", "cxx", "c++", "f", "f90", "pyx", "pyf", "rs", "s", "S", "go", "asm"];
 
+/// What includes headers.
+const INCLUDING: [&str; 10] = ["c", "cc", "cpp", "cxx", "h", "hh", "hpp", "pyx", "pxd", "pxi"];
+
 /// Requirements of what is written in another language than C, and the program that compiles it.
 const LANGUAGES: [(&str, &str); 2] = [("maturin", "cargo"), ("setuptools-rust", "cargo")];
 
+/// Directories of what isn't built, or is somebody else's, or for another system.
+const ELSEWHERE: [&str; 22] = [
+    "test",
+    "tests",
+    "testing",
+    "doc",
+    "docs",
+    "example",
+    "examples",
+    "benchmark",
+    "benchmarks",
+    "vendor",
+    "vendored",
+    "third_party",
+    "thirdparty",
+    "3rdparty",
+    "deps",
+    "extern",
+    "external",
+    "subprojects",
+    "win32",
+    "windows",
+    "macos",
+    "osx",
+];
+
+/// Directories of headers that Python's packages bring.
+const OF_PYTHON: [&str; 3] = ["numpy/", "pybind11/", "nanobind/"];
+
+/// A longer text isn't read, nor more texts than this.
+const LONGEST: u64 = 1 << 20;
+const MOST_TEXTS: usize = 3000;
+
+/// More is never asked.
+const MOST_QUESTIONS: usize = 60;
+
 impl Workshop<'_> {
-    /// Returns what an order's files and requirements tell.
-    pub(super) fn guess(&self, order: &Order<'_>) -> Recipe {
+    /// Returns what is sure: what the kinds of an order's files and its requirements tell.
+    pub(super) fn plain(&self, order: &Order<'_>) -> Recipe {
         let mut recipe = from_files(&order.sources);
         let Some(yard) = &self.yard else { return recipe };
         let names: Vec<String> = order.system.requires.iter().map(|line| name_of(line)).collect();
@@ -29,6 +75,74 @@ impl Workshop<'_> {
         }
         recipe
     }
+
+    /// Returns what is likely besides: what an order's texts tell.
+    pub(super) fn guess(&self, order: &Order<'_>, plain: &Recipe) -> Recipe {
+        let mut recipe = plain.clone();
+        if let Some(yard) = self.yard.as_ref().filter(|_| recipe.tools == Tools::Compilers) {
+            for any in self.questions(&order.sources).into_iter().take(MOST_QUESTIONS) {
+                self.supply_only(yard, &mut recipe, &any);
+            }
+        }
+        recipe
+    }
+
+    /// Returns what the texts of some sources ask for, the declared first.
+    fn questions(&self, sources: &Tree) -> Vec<Vec<Missing>> {
+        let files = sources.files().filter(|(path, file)| file.size <= LONGEST && !is_elsewhere(path));
+        let own: BTreeSet<String> =
+            sources.files().filter_map(|(path, _)| path.name().map(str::to_owned)).collect();
+        let (mut declared, mut headers) = (Vec::new(), BTreeSet::new());
+        let wanted = files.filter(|(path, _)| reader(path).is_some());
+        for (path, file) in wanted.take(MOST_TEXTS) {
+            match reader(&path) {
+                Some(Reader::Declared(read)) => declared.extend(read(&self.text_of(file))),
+                Some(Reader::Includes) => {
+                    let text = self.text_of(file);
+                    headers.extend(includes::headers(&text).into_iter().map(str::to_owned));
+                }
+                None => {}
+            }
+        }
+        let is_foreign = |header: &String| {
+            let name = header.rsplit('/').next().unwrap_or_default();
+            !own.contains(name) && !OF_PYTHON.iter().any(|start| header.starts_with(start))
+        };
+        let headers = headers.into_iter().filter(is_foreign).map(|header| vec![Missing::Header(header)]);
+        declared.into_iter().chain(headers).collect()
+    }
+
+    /// What cannot be read tells nothing.
+    fn text_of(&self, file: &File) -> String {
+        self.store
+            .read_file(file)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// Who reads a file for a guess.
+enum Reader {
+    Declared(fn(&str) -> Vec<Vec<Missing>>),
+    Includes,
+}
+
+fn reader(path: &ImagePath) -> Option<Reader> {
+    let name = path.name()?;
+    Some(match name {
+        "meson.build" => Reader::Declared(declared::of_meson),
+        "CMakeLists.txt" => Reader::Declared(declared::of_cmake),
+        "configure.ac" => Reader::Declared(declared::of_autoconf),
+        "pyproject.toml" => Reader::Declared(|text| declared::of_external(&text.parse().unwrap_or_default())),
+        _ => {
+            let (_, suffix) = name.rsplit_once('.')?;
+            return INCLUDING.contains(&suffix).then_some(Reader::Includes);
+        }
+    })
+}
+
+fn is_elsewhere(path: &ImagePath) -> bool {
+    path.components().any(|name| ELSEWHERE.contains(&name.to_lowercase().as_str()))
 }
 
 /// Returns what the files tell: whether anything of them is compiled.

@@ -7,7 +7,7 @@ use super::make::Order;
 use super::recipe::{Recipe, Tools};
 use super::root::{RoomError, tool_roots};
 use super::{Workshop, Yard};
-use crate::contents::Missing;
+use crate::contents::{Missing, Place, Supplier};
 use crate::debian::Roots;
 
 /// How often a build is begun again. Each round brings something new; a compiler stops at the first header.
@@ -21,6 +21,9 @@ const DISTRIBUTIONS: [(&str, &str); 5] = [
     ("Crypto", "pycryptodome"),
     ("yaml", "pyyaml"),
 ];
+
+/// More bytes than these are not added for a guess.
+const DEAREST_GUESS: u64 = 64 << 20;
 
 /// The program that builds what is written in Rust, and the package of that name.
 const RUST: &str = "cargo";
@@ -122,6 +125,30 @@ impl Workshop<'_> {
         version.map_or_else(|| package.to_owned(), |version| format!("{package} {version}"))
     }
 
+    /// Adds the package that has something, if one alone has it, and that not for much; what isn't found out is let be.
+    pub(super) fn supply_only(&self, yard: &Yard<'_>, recipe: &mut Recipe, any: &[Missing]) {
+        let mut present = self.tools(yard);
+        present.extend(yard.base.clone());
+        for name in recipe.system.keys().filter_map(|name| name.parse().ok()) {
+            present.entry(name).or_default();
+        }
+        for missing in any {
+            let found = self.supply.suppliers(yard.platform, missing, &present).unwrap_or_default();
+            let Some(best) = found.first() else { continue };
+            let is_rival = |other: &&Supplier| {
+                other.place == best.place && other.package != best.package && is_for_builds(other)
+            };
+            let is_named = matches!(missing, Missing::Program(program) if best.package.as_str() == program);
+            let is_sole = is_for_builds(best) && !found.iter().any(|other| is_rival(&other));
+            let is_fair = best.place != Place::Far && best.bytes <= DEAREST_GUESS;
+            if best.packages > 0 && is_fair && (is_named || is_sole) {
+                recipe.system.entry(best.package.to_string()).or_default().insert(missing.what());
+            }
+            // Who has it, or doesn't deserve to be guessed, is known; others would be another thing.
+            return;
+        }
+    }
+
     /// Adds the package that has a library where nobody looks without being told, as where a suite has several
     /// builds of one: what tells builds of such a place comes with it. The plainest of several is called shortest.
     fn supply_from_afar(
@@ -160,6 +187,10 @@ fn require(order: &Order<'_>, recipe: &mut Recipe, module: &str) -> Option<Strin
     let words = format!("{line} ({what})");
     recipe.requires.insert(line, BTreeSet::from([what]));
     Some(words)
+}
+
+fn is_for_builds(supplier: &Supplier) -> bool {
+    supplier.package.as_str().ends_with("-dev")
 }
 
 /// Returns the numbers that a package's version begins with, its epoch left out.

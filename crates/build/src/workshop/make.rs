@@ -129,9 +129,7 @@ impl Workshop<'_> {
         order: &Order<'_>,
         resolver: &Resolving<'_>,
     ) -> Result<BuiltWheel, BackendError> {
-        let known = self.supply.recipe(&order.key).or_else(|| self.remembered(order));
-        let mut recipe = known.unwrap_or_else(|| self.guess(order));
-        self.add_wishes(order, &mut recipe);
+        let (mut recipe, mut plainer) = self.first(order);
         let mut tried = Vec::new();
         let built = loop {
             let (directory, log, source) = match self.make_by(order, &recipe, resolver) {
@@ -143,6 +141,11 @@ impl Workshop<'_> {
                     let again = log.clone();
                     (directory, again, BuildError::Backend { backend, code, log })
                 }
+                // A guess whose packages don't go together is none.
+                Err(BackendError::Room { .. }) if plainer.is_some() => {
+                    recipe = plainer.take().unwrap_or_default();
+                    continue;
+                }
                 built => break built?,
             };
             let room = |source| BackendError::Room { directory: directory.clone(), source: Box::new(source) };
@@ -150,6 +153,15 @@ impl Workshop<'_> {
                 true => self.learn(order, &mut recipe, &log).map_err(room)?,
                 false => Vec::new(),
             };
+            if learnt.is_empty()
+                && let Some(plain) = plainer.take()
+            {
+                // A guess may be what is wrong.
+                let file = directory.display();
+                self.reporter.note(format!("`{file}` is built again without what was guessed"));
+                (recipe, tried) = (plain, Vec::new());
+                continue;
+            }
             if learnt.is_empty() {
                 let tried = Tried(tried);
                 let failed = BackendError::Build { directory: directory.clone(), tried, source };
@@ -171,6 +183,19 @@ impl Workshop<'_> {
             self.supply.keep_recipe(order.key.clone(), recipe).map_err(BackendError::Supply)?;
         }
         Ok(built)
+    }
+
+    /// Returns what is tried first, and what without a guess would be, where it is one.
+    fn first(&self, order: &Order<'_>) -> (Recipe, Option<Recipe>) {
+        let known = self.supply.recipe(&order.key).or_else(|| self.remembered(order));
+        if let Some(mut known) = known {
+            self.add_wishes(order, &mut known);
+            return (known, None);
+        }
+        let mut plain = self.plain(order);
+        self.add_wishes(order, &mut plain);
+        let guess = self.guess(order, &plain);
+        (guess.clone(), Some(plain).filter(|plain| *plain != guess))
     }
 
     /// Returns what building the same took elsewhere.
