@@ -196,6 +196,16 @@ fn a_program_that_kernels_would_find_elsewhere_is_left_alone() {
 }
 
 #[test]
+fn no_page_of_another_segment_shows_the_headers() {
+    // glibc would take them from there, where zeros may be written over them; then no exception is ever caught.
+    let new = compacted(&Sample { programs_at: 0x2800, ..library() }.build(), Strip::All);
+    let segments = Facts::read(&new).unwrap().segments;
+    assert_eq!((segments[0].file_bytes, segments[1].offset), (0x600, 0x1600));
+    let programs_at = u64::from_le_bytes(new[32..40].try_into().unwrap());
+    assert_eq!(programs_at, 0x1600 + 0x200);
+}
+
+#[test]
 fn a_file_without_sections_has_nothing_that_could_go() {
     let bare = Sample { sections: Vec::new(), ..library() }.build();
     // What lies between the segments is in no table.

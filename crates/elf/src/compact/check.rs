@@ -6,8 +6,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use super::layout::companies;
-use super::raw::{Image, PT_INTERP, Program};
+use super::layout::{companies, page};
+use super::raw::{Image, PAGE, PT_INTERP, Program};
 use crate::{Facts, Symbols};
 
 /// Compares two files; the inner result names the first thing that is wrong.
@@ -95,9 +95,10 @@ fn loads_well(before: &Image, after: &Image) -> bool {
     fits && within && together && finds_headers(before, after)
 }
 
-/// Tells whether a program finds its own headers as before.
+/// Tells whether a file's own headers are found in memory as before.
 ///
-/// Kernels before Linux 5.18 take the first segment's distance for all, the others look for the segment that has them.
+/// musl looks for the segment that has them, glibc for the first whose pages show them; for a program, kernels before
+/// Linux 5.18 take the first segment's distance for all.
 fn finds_headers(before: &Image, after: &Image) -> bool {
     let holds = |image: &Image| {
         let range = image.programs_range();
@@ -112,6 +113,21 @@ fn finds_headers(before: &Image, after: &Image) -> bool {
             .next()
             .map(|load| load.address.wrapping_sub(load.offset).wrapping_add(image.header.programs_at))
     };
+    let shown = |image: &Image, size: u64| {
+        let range = image.programs_range();
+        let shows = |load: &&Program| {
+            let start = load.offset - load.offset % size;
+            let end = load.address.saturating_add(load.file_bytes).checked_next_multiple_of(size);
+            let mapped = end.unwrap_or(u64::MAX) - (load.address - load.address % size);
+            start <= range.start && range.end <= start.saturating_add(mapped)
+        };
+        let load = image.loads().find(shows);
+        load.map(|load| load.address.wrapping_sub(load.offset).wrapping_add(range.start))
+    };
+    let mut pages = [PAGE, 4 * PAGE, 16 * PAGE].into_iter().filter(|size| *size <= page(before));
+    if pages.any(|size| shown(before, size) != shown(after, size)) {
+        return false;
+    }
     let program = before.programs.iter().any(|program| program.kind == PT_INTERP) || before.header.kind == 2;
     holds(before) == holds(after) && (!program || guessed(before) == guessed(after))
 }

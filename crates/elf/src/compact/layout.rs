@@ -43,8 +43,13 @@ impl Layout {
             Some(Block { old, alignment: modest(section.alignment), new: 0 })
         }));
         let mut layout = Self { blocks: united(blocks) };
-        let mut end = 0;
+        let (mut end, table) = (0_u64, image.header.programs_at);
         for block in &mut layout.blocks {
+            // glibc takes the program headers from the first segment whose last page shows them, be it only as
+            // neighbours that are then overwritten with zeros: they must begin after all earlier segments' pages.
+            if block.old.contains(&table) && end > 0 {
+                end = end.next_multiple_of(page(image));
+            }
             block.new = next_congruent(end, block.old.start, block.alignment);
             end = block.new + (block.old.end - block.old.start);
         }
@@ -180,7 +185,7 @@ pub(super) fn companies(image: &Image) -> Vec<Vec<Program>> {
 }
 
 /// Returns the largest page that a kernel which can load the file may have.
-fn page(image: &Image) -> u64 {
+pub(super) fn page(image: &Image) -> u64 {
     const X86: u16 = 3;
     const AMD64: u16 = 62;
     // Elsewhere pages may be larger, but no loader takes a segment that isn't aligned to a page.
