@@ -167,9 +167,17 @@ fn program(line: &str) -> Option<Question> {
     let quoted = between(line, "unable to execute '", "'")
         .or_else(|| between(line, "Program '", "' not found"))
         .or_else(|| between(line, "Could not find program ", ",").map(unquoted))
-        .or_else(|| between(line, "error: command '", "' failed: No such file or directory"));
+        .or_else(|| between(line, "error: command '", "' failed: No such file or directory"))
+        .or_else(|| of_shell_in_python(line));
     let name = of_shell.or(quoted)?.rsplit('/').next()?;
     system(Missing::Program(name.to_owned())).filter(|_| is_name(name))
+}
+
+/// `Command 'krb5-config --libs gssapi' returned non-zero exit status 127.`, which is how a shell says that there is
+/// no such program.
+fn of_shell_in_python(line: &str) -> Option<&str> {
+    let command = between(line, "Command '", "' returned non-zero exit status 127")?;
+    command.trim_start_matches("['").split([' ', '\'']).next()
 }
 
 /// `FileNotFoundError: [Errno 2] No such file or directory: 'mysql_config'`.
@@ -180,7 +188,8 @@ fn program_of_python(line: &str) -> Option<Question> {
     system(Missing::Program(name.to_owned())).filter(|_| is_program)
 }
 
-/// What packages say of programs: `Error: pg_config executable not found.`, `can't find Rust compiler`.
+/// What packages say of programs: `Error: pg_config executable not found.`, `` Could not find `dot` executable! ``,
+/// `can't find Rust compiler`.
 fn program_in_prose(line: &str) -> Option<Question> {
     let lower = line.to_lowercase();
     if ["find rust compiler", "rust not found", "cargo, the rust package manager, is not installed"]
@@ -189,9 +198,10 @@ fn program_in_prose(line: &str) -> Option<Question> {
     {
         return system(Missing::Program("cargo".to_owned()));
     }
-    let (before, _) =
-        lower.split_once(" executable not found").or_else(|| lower.split_once(" program not found"))?;
-    let name = unquoted(before.rsplit(' ').next()?);
+    let not_found = [" executable not found", " program not found"];
+    let before = not_found.iter().find_map(|said| lower.split_once(said)).map(|(before, _)| before);
+    let named = before.and_then(|before| before.rsplit(' ').next());
+    let name = unquoted(named.or_else(|| between(&lower, "could not find ", " executable"))?);
     system(Missing::Program(name.to_owned())).filter(|_| is_name(name))
 }
 

@@ -7,7 +7,7 @@ use crate::contents::Missing;
 
 /// Returns what a line says is missing.
 pub(super) fn question(line: &str) -> Option<Question> {
-    command(line).or_else(|| not_installed(line)).or_else(|| not_found_for(line))
+    command(line).or_else(|| not_installed(line)).or_else(|| not_found_for(line)).or_else(|| headers(line))
 }
 
 /// `The 'apxs' command appears not to be installed`.
@@ -29,6 +29,13 @@ fn not_installed(line: &str) -> Option<Question> {
 fn not_found_for(line: &str) -> Option<Question> {
     let (_, after) = line.split_once("could not be found for ")?;
     any_of(after.split(' ').next()?.trim_end_matches([',', '.', ':', ';']))
+}
+
+/// `Did not find netCDF version 4 headers.`, whose names are seldom written as the library's file is.
+fn headers(line: &str) -> Option<Question> {
+    let (_, after) = line.split_once("not find ")?;
+    let (before, _) = after.split_once(" headers")?;
+    any_of(&before.split(' ').next()?.to_lowercase())
 }
 
 fn any_of(name: &str) -> Option<Question> {

@@ -113,3 +113,96 @@ fn sentences_are_no_names() {
     insta::assert_snapshot!(asked("cannot find -l\nNo module named \nDependency \"\" not found\n"), @"");
     insta::assert_snapshot!(asked("It was not found.\n"), @"");
 }
+
+/// The telling lines of logs, as packages' own builds wrote them where there was little more than a compiler.
+const REAL: &[(&str, &str)] = &[
+    (
+        "python-ldap",
+        "In file included from Modules/LDAPObject.c:3:\n\
+         Modules/common.h:15:10: fatal error: lber.h: No such file or directory\n\
+         error: Command '['gcc', '-Wsign-compare', '-DNDEBUG']' returned non-zero exit status 1.\n",
+    ),
+    (
+        "pyodbc",
+        "In file included from src/cnxninfo.cpp:7:\n\
+         src/pyodbc.h:52:10: fatal error: sql.h: No such file or directory\ncompilation terminated.\n",
+    ),
+    (
+        "pymssql",
+        "[1/1] Cythonizing src/pymssql/_mssql.pyx\nbuilding 'pymssql._mssql' extension\n\
+         src/pymssql/_mssql.c:1410:10: fatal error: sqlfront.h: No such file or directory\n",
+    ),
+    (
+        "gmpy2",
+        "src/gmpy2.h:77:10: fatal error: mpfr.h: No such file or directory\n   77 | #include <mpfr.h>\n\
+         error: command '/usr/bin/gcc' failed with exit code 1\n",
+    ),
+    ("pycups", "cupsconnection.h:26:10: fatal error: cups/http.h: No such file or directory\n"),
+    ("PyAudio", "src/pyaudio/device_api.c:9:10: fatal error: portaudio.h: No such file or directory\n"),
+    ("PyMuPDF", "fitz/fitz_wrap.c:2733:10: fatal error: fitz.h: No such file or directory\n"),
+    (
+        "dbus-python",
+        "dbus-gmain| Did not find CMake 'cmake'\ndbus-gmain| Found CMake: NO\n\
+         dbus-gmain| Run-time dependency dbus-1 found: NO  (tried pkg-config)\n\n\
+         ../subprojects/dbus-gmain/meson.build:107:11: ERROR: Dependency \"dbus-1\" not found (tried pkg-config)\n",
+    ),
+    (
+        "shapely",
+        "Run-time dependency geos found: NO  (tried pkg-config)\n\n\
+         ../meson.build:98:13: ERROR: Dependency \"geos\" not found (tried pkg-config)\n",
+    ),
+    (
+        "systemd-python",
+        "Cannot find libsystemd or libsystemd-journal:\n\n\
+         Package libsystemd was not found in the pkg-config search path.\n\
+         Package 'libsystemd', required by 'virtual:world', not found\n",
+    ),
+    (
+        "pycurl",
+        "ConfigurationError: Could not run curl-config: [Errno 2] No such file or directory: 'curl-config'\n",
+    ),
+    (
+        "gssapi",
+        "/bin/sh: 1: krb5-config: not found\nTraceback (most recent call last):\n\
+         subprocess.CalledProcessError: Command 'krb5-config --libs gssapi' returned non-zero exit status 127.\n",
+    ),
+    (
+        "M2Crypto",
+        "INFO:spawn:swig -python -I/usr/include\nerror: command 'swig' failed: No such file or directory\n",
+    ),
+    (
+        "pygraphviz",
+        "FileNotFoundError:\nCould not find `dot` executable!\n\
+         Graphviz must be installed to build pygraphviz from source.\n",
+    ),
+    ("pyproj", "proj executable not found. Please set the PROJ_DIR variable. For more information see:\n"),
+    (
+        "netCDF4",
+        "    raise ValueError(\"Did not find netCDF version 4 headers.\")\n\
+         ValueError: Did not find netCDF version 4 headers.\n",
+    ),
+];
+
+#[test]
+fn what_packages_say_where_nothing_is_there_is_understood() {
+    let said: Vec<String> =
+        REAL.iter().map(|(package, log)| format!("{package}: {}", asked(log).replace('\n', "; "))).collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+        python-ldap: the header `lber.h`
+        pyodbc: the header `sql.h`
+        pymssql: the header `sqlfront.h`
+        gmpy2: the header `mpfr.h`
+        pycups: the header `cups/http.h`
+        PyAudio: the header `portaudio.h`
+        PyMuPDF: the header `fitz.h`
+        dbus-python: the pkg-config module `dbus-1` or the CMake package `dbus-1`
+        shapely: the pkg-config module `geos` or the CMake package `geos`
+        systemd-python: the pkg-config module `libsystemd`
+        pycurl: the program `curl-config`
+        gssapi: the program `krb5-config`
+        M2Crypto: the program `swig`
+        pygraphviz: the program `dot`
+        pyproj: the program `proj`
+        netCDF4: the pkg-config module `netcdf` or the library `-lnetcdf` or the program `netcdf`
+    ");
+}
