@@ -48,7 +48,8 @@ struct Remembered(Option<Facts>);
 /// [`StoreError`] if a file isn't in the store.
 pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
     let mut facted = Facted::new();
-    for (path, file) in tree.files().filter(|(path, file)| may_be_elf(path, file)) {
+    for (path, file) in tree.files().filter(|(path, file)| may_be_elf(path.name().unwrap_or_default(), file))
+    {
         let remembered: Remembered = store.memo("elf-3", &Key { content: file.content }, || {
             let mut magic = [0; 4];
             store.content(file)?.read_exact(&mut magic).map_err(StoreError::Input)?;
@@ -83,8 +84,7 @@ pub(crate) fn leaves_to_interpreter(soname: &str, facts: Option<&Facts>) -> bool
 }
 
 /// Tells whether a file is looked at for what it needs of the system.
-pub fn may_be_elf(path: &ImagePath, file: &File) -> bool {
-    let name = path.name().unwrap_or_default();
+pub fn may_be_elf(name: &str, file: &File) -> bool {
     file.size >= 64 && (name.contains(".so") || file.mode.is_executable())
 }
 

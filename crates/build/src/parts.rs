@@ -24,11 +24,10 @@ impl Part {
     ///
     /// A piece begins at a file whose path's own digest says so: a file that comes or goes moves no other border.
     pub fn pieces(self) -> Vec<Self> {
-        let begins = |path: &ImagePath| Digest::of(path.as_str().as_bytes()).hex().starts_with("00");
         let mut trees = vec![Tree::new()];
         for (path, entry) in self.tree.walk() {
             let tree = match entry {
-                Entry::File(_) | Entry::Symlink(_) if begins(&path) => {
+                Entry::File(_) | Entry::Symlink(_) if begins_piece(&path) => {
                     trees.push(Tree::new());
                     trees.last_mut()
                 }
@@ -41,6 +40,11 @@ impl Part {
         let piece = |tree| Self { owner: self.owner.clone(), tree, epoch: self.epoch };
         trees.into_iter().map(piece).collect()
     }
+}
+
+/// Tells whether a file of this path begins a piece.
+pub fn begins_piece(path: &ImagePath) -> bool {
+    Digest::of(path.as_str().as_bytes()).as_bytes()[0] == 0
 }
 
 /// Who brings files into an image.
@@ -162,12 +166,11 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// Tells whether the project's own files lie where nobody else wants one.
+    /// Tells whether each of the project's own files lies where nobody else wants one, and no other of its parts.
     pub fn is_apart(&self) -> bool {
         let is_own = |owner: &Owner| matches!(owner, Owner::Project { .. });
         let is_shared = |owners: &Vec<usize>| {
-            let own = owners.iter().filter(|&&index| is_own(&self.ledger.names[index])).count();
-            own > 0 && own < owners.len()
+            owners.len() > 1 && owners.iter().any(|&index| is_own(&self.ledger.names[index]))
         };
         let overrules = |overruled: &Overruled| is_own(&overruled.loser) || is_own(&overruled.winner);
         !self.ledger.owners.values().any(is_shared) && !self.overruled.iter().any(overrules)

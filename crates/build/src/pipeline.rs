@@ -7,6 +7,7 @@ mod inputs;
 mod libraries;
 mod locks;
 pub(crate) mod making;
+mod own_layer;
 mod planning;
 mod twin;
 mod whole;
@@ -180,7 +181,7 @@ impl Foreman<'_> {
         let mut changes = locks::python_changes(&project, &others);
         let app = self.app(&project, &base, &own)?;
         let (mut later, _) = self.others_parts(&project, &base, &others)?;
-        later.extend(self.made_app((&project, &base), &app)?.parts.iter().cloned());
+        later.extend(self.app_parts((&project, &base), &app)?);
         self.with_system(&base, later)?;
         let now = self.supply.lock();
         locks::keep(grounded.place.as_deref(), (&grounded.before, &now), self.locks())?;

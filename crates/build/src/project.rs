@@ -6,6 +6,7 @@ pub mod ignore;
 mod notes;
 pub mod requirement_files;
 mod requirements;
+pub mod runs;
 mod script;
 pub mod sources;
 mod workspace;

@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use minke_cas::{DiffId, Entry, Epoch, Hasher, ImagePath, Meter, Mode, Owner, Store, Tree};
+use minke_cas::{DiffId, Digest, Entry, Epoch, Hasher, ImagePath, Meter, Mode, Owner, Store, Tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
 use crate::compression::{Compressor, decompressed};
 use crate::flatten::Parts;
+use crate::packed::{self, Packed, Placed, placed};
 use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, known, unwritten};
 use crate::tar::{END, Member, MemberKind, header};
 use crate::{Compression, Descriptor, LayerError, Segment, SegmentBlob};
@@ -66,22 +67,63 @@ pub fn write_layer(
     compression: Compression,
     meter: &Meter,
 ) -> Result<Layer, LayerError> {
-    let segments: Vec<_> =
-        spec.segments.iter().map(|segment| (segment.tree.digest(), segment.epoch)).collect();
+    let segments = spec.segments.iter().map(|segment| (segment.tree.digest(), segment.epoch)).collect();
     let key = (segments, spec.directories.digest(), compression);
-    let Written { descriptor, diff_id, tar_size, entries } = match store.recall("layer-written-1", &key) {
+    written(store, (&spec.name, &key), meter, || assemble(store, spec, compression, meter))
+}
+
+/// As [`write_layer`], of segments that are compressed already; no path may be in two of them.
+///
+/// # Errors
+/// [`LayerError::Store`], [`LayerError::Whiteout`] and [`LayerError::Directory`].
+pub fn write_packed(
+    store: &Store,
+    (name, segments): (&str, &[Packed]),
+    directories: &Tree,
+    compression: Compression,
+    meter: &Meter,
+) -> Result<Layer, LayerError> {
+    let trees = segments.iter().map(|segment| (segment.tree, segment.epoch)).collect();
+    let key = (trees, directories.digest(), compression);
+    written(store, (name, &key), meter, || {
+        let own = (LAYER, placed(directories));
+        let theirs = segments.iter().map(|segment| (segment.name.as_str(), segment.directories.clone()));
+        let directories = gather(std::iter::once(own).chain(theirs))?;
+        let head = directories_tar(&directories);
+        let hashed = packed::hash(store, &head, segments, compression)?;
+        meter.expect(hashed.1);
+        meter.advance(hashed.1);
+        let pieces = Pieces {
+            blobs: segments.iter().map(|segment| segment.blob).collect(),
+            trees: segments.iter().map(|segment| segment.tree).collect(),
+            members: segments.iter().map(|segment| segment.members).sum(),
+        };
+        put_together(store, (name, &directories, &head), pieces, hashed, compression)
+    })
+}
+
+/// What a layer depends on: its segments' trees and times, its directories, its compression.
+type LayerKey = (Vec<(Digest, Epoch)>, Digest, Compression);
+
+fn written(
+    store: &Store,
+    (name, key): (&str, &LayerKey),
+    meter: &Meter,
+    make: impl FnOnce() -> Result<Written, LayerError>,
+) -> Result<Layer, LayerError> {
+    let Written { descriptor, diff_id, tar_size, entries } = match store.recall("layer-written-1", key) {
         Some::<Written>(known) => {
             meter.expect(known.tar_size);
             meter.advance(known.tar_size);
             known
         }
         None => {
-            let written = assemble(store, spec, compression, meter)?;
-            store.remember("layer-written-1", &key, &written)?;
+            let written = make()?;
+            store.remember("layer-written-1", key, &written)?;
             written
         }
     };
-    Ok(Layer { name: spec.name.clone(), descriptor, diff_id, tar_size, entries })
+    Ok(Layer { name: name.to_owned(), descriptor, diff_id, tar_size, entries })
 }
 
 fn assemble(
@@ -90,7 +132,8 @@ fn assemble(
     compression: Compression,
     meter: &Meter,
 ) -> Result<Written, LayerError> {
-    let directories = directories(spec)?;
+    let segments = spec.segments.iter().map(|segment| (segment.name.as_str(), placed(&segment.tree)));
+    let directories = gather(std::iter::once((LAYER, placed(&spec.directories))).chain(segments))?;
     let members = check_paths(spec, &directories)?;
     let known: Vec<_> = spec.segments.iter().map(|segment| known(store, segment, compression)).collect();
     for (segment, known) in spec.segments.iter().zip(&known) {
@@ -106,9 +149,32 @@ fn assemble(
             blobs.collect::<Result<Vec<SegmentBlob>, _>>()
         },
     );
-    let ((diff_id, tar_size), blobs) = (hashed?, compressed?);
+    let pieces = Pieces {
+        blobs: compressed?,
+        trees: spec.segments.iter().map(|segment| segment.tree.digest()).collect(),
+        members,
+    };
+    put_together(store, (&spec.name, &directories, &head), pieces, hashed?, compression)
+}
 
-    let _span = tracing::info_span!("write layer", layer = spec.name).entered();
+/// The segments of a layer, compressed.
+struct Pieces {
+    blobs: Vec<SegmentBlob>,
+    /// The digests of their trees.
+    trees: Vec<Digest>,
+    /// How many files and symlinks they have.
+    members: u64,
+}
+
+/// Writes a layer's bytes: its directories, its segments, the end marker.
+fn put_together(
+    store: &Store,
+    (name, directories, head): (&str, &Directories<'_>, &[u8]),
+    Pieces { blobs, trees, members }: Pieces,
+    (diff_id, tar_size): (DiffId, u64),
+    compression: Compression,
+) -> Result<Written, LayerError> {
+    let _span = tracing::info_span!("write layer", layer = name).entered();
     let mut layer = store.blob_writer()?;
     let mut compressor = Compressor::new(compression);
     for piece in head.chunks(MEMBER_SIZE) {
@@ -124,7 +190,7 @@ fn assemble(
             .iter()
             .map(|(path, (mode, owner, _))| (path.clone(), *mode, *owner))
             .collect(),
-        segments: spec.segments.iter().map(|segment| segment.tree.digest()).collect(),
+        segments: trees,
     };
     // Nobody has to unpack what was just packed.
     parts.remember(store, &diff_id)?;
@@ -137,18 +203,11 @@ type Directories<'a> = BTreeMap<ImagePath, (Mode, Owner, &'a str)>;
 const PLAIN: (Mode, Owner) = (Mode::EXECUTABLE, Owner { uid: 0, gid: 0 });
 
 /// Gathers every directory of every part, with the part that decided its mode and owner.
-fn directories(spec: &LayerSpec) -> Result<Directories<'_>, LayerError> {
+fn gather<'a>(parts: impl Iterator<Item = (&'a str, Vec<Placed>)>) -> Result<Directories<'a>, LayerError> {
     let mut directories = Directories::new();
-    let segments = spec.segments.iter().map(|segment| (segment.name.as_str(), &segment.tree));
-    for (part, tree) in std::iter::once((LAYER, &spec.directories)).chain(segments) {
-        let root = std::iter::once((ImagePath::root(), tree.root()));
-        let below = tree.walk().filter_map(|(path, entry)| match entry {
-            Entry::Directory(directory) => Some((path, directory)),
-            Entry::File(_) | Entry::Symlink(_) => None,
-        });
-        for (path, directory) in root.chain(below) {
+    for (part, placed) in parts {
+        for (path, mode, owner) in placed {
             check_name(&path)?;
-            let (mode, owner) = (directory.mode(), directory.owner());
             let there = directories.entry(path.clone()).or_insert((mode, owner, part));
             match ((there.0, there.1), (mode, owner)) {
                 (first, second) if first == second || second == PLAIN => {}

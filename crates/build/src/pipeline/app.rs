@@ -30,7 +30,7 @@ pub(super) struct App<'build> {
     pub(super) left_out: BTreeMap<String, LeftOut>,
     /// Where Python looks for the project's modules.
     pub(super) import_root: ImagePath,
-    pub(super) made: OnceCell<Made>,
+    pub(super) installed: OnceCell<OwnWheels>,
 }
 
 /// Files of the user's, and where they go.
@@ -49,14 +49,23 @@ pub(super) enum Whose {
     Settings,
 }
 
-/// The user's own as it goes into the image.
-#[derive(Clone)]
-pub(super) struct Made {
+/// The user's own wheels as they go into the image.
+pub(super) struct OwnWheels {
+    /// In pieces.
     pub(super) parts: Vec<Part>,
     /// The console scripts of the project's own wheel.
     pub(super) scripts: Vec<String>,
-    /// Those of the files that decide what a container runs.
-    pub(super) landmarks: BTreeSet<ImagePath>,
+}
+
+impl Whose {
+    /// Returns whose files are copied because of it.
+    pub(super) fn owner(self, project: &Project) -> Owner {
+        let name = match self {
+            Self::Project => project.name(),
+            Self::Settings => "`files` in [tool.minke]".to_owned(),
+        };
+        Owner::Project { name }
+    }
 }
 
 impl App<'_> {
@@ -80,17 +89,18 @@ impl Foreman<'_> {
         } else {
             config::HOME.parse().expect("a path")
         };
-        Ok(App { own, copied, epoch: self.epoch(project), left_out, import_root, made: OnceCell::new() })
+        let installed = OnceCell::new();
+        Ok(App { own, copied, epoch: self.epoch(project), left_out, import_root, installed })
     }
 
-    /// Makes what is the user's own, once.
-    pub(super) fn made_app<'app>(
+    /// Installs the user's own wheels, once.
+    pub(super) fn own_wheels<'app>(
         &self,
-        (project, base): (&Project, &Base),
+        base: &Base,
         app: &'app App<'_>,
-    ) -> Result<&'app Made, BuildError> {
-        if let Some(made) = app.made.get() {
-            return Ok(made);
+    ) -> Result<&'app OwnWheels, BuildError> {
+        if let Some(installed) = app.installed.get() {
+            return Ok(installed);
         }
         let (mut parts, mut scripts) = (Vec::new(), Vec::new());
         if !app.own.is_empty() {
@@ -103,25 +113,53 @@ impl Foreman<'_> {
                 parts.push(Part { owner, tree: installed.tree, epoch: app.epoch });
             }
         }
-        let name = |from| match from {
-            Whose::Project => project.name(),
-            Whose::Settings => "`files` in [tool.minke]".to_owned(),
-        };
+        let parts = parts.into_iter().flat_map(Part::pieces).collect();
+        Ok(app.installed.get_or_init(|| OwnWheels { parts, scripts }))
+    }
+
+    /// Returns all that is the user's own, in pieces.
+    pub(super) fn app_parts(
+        &self,
+        (project, base): (&Project, &Base),
+        app: &App<'_>,
+    ) -> Result<Vec<Part>, BuildError> {
+        let mut parts = self.own_wheels(base, app)?.parts.clone();
         for from in [Whose::Project, Whose::Settings] {
-            let mut all = Tree::new();
-            for Copied { at, listing, .. } in app.copied.iter().filter(|copied| copied.from == from) {
-                let tree = listing.tree(self.store, at).map_err(BuildError::Sources)?;
-                let conflict = |conflict| BuildError::Settle(SettleError::Extra(conflict));
-                all = all.join(&tree).map_err(conflict)?;
-            }
-            parts.push(Part { owner: Owner::Project { name: name(from) }, tree: all, epoch: app.epoch });
+            parts.extend(self.copied_part(project, app, from)?.pieces());
         }
-        let is_there =
-            |path: &ImagePath| parts.iter().any(|part| matches!(part.tree.get(path), Some(Entry::File(_))));
+        Ok(parts)
+    }
+
+    /// Returns the files that are copied because of `from`.
+    pub(super) fn copied_part(
+        &self,
+        project: &Project,
+        app: &App<'_>,
+        from: Whose,
+    ) -> Result<Part, BuildError> {
+        let mut all = Tree::new();
+        for Copied { at, listing, .. } in app.copied.iter().filter(|copied| copied.from == from) {
+            let tree = listing.tree(self.store, at).map_err(BuildError::Sources)?;
+            let conflict = |conflict| BuildError::Settle(SettleError::Extra(conflict));
+            all = all.join(&tree).map_err(conflict)?;
+        }
+        Ok(Part { owner: from.owner(project), tree: all, epoch: app.epoch })
+    }
+
+    /// Returns those of the files that decide what a container runs.
+    pub(super) fn landmarks(
+        &self,
+        (project, base): (&Project, &Base),
+        app: &App<'_>,
+    ) -> Result<BTreeSet<ImagePath>, BuildError> {
+        let own = &self.own_wheels(base, app)?.parts;
+        let is_there = |path: &ImagePath| {
+            own.iter().any(|part| matches!(part.tree.get(path), Some(Entry::File(_))))
+                || app.copied.iter().any(|copied| copied.listing.has_file(&copied.at, path))
+        };
         let mut landmarks = entry::landmarks(&app.import_root, &module(project));
         landmarks.retain(is_there);
-        let parts = parts.into_iter().flat_map(Part::pieces).collect();
-        Ok(app.made.get_or_init(|| Made { parts, scripts, landmarks }))
+        Ok(landmarks)
     }
 
     fn copied(&self, project: &Project) -> Result<(Vec<Copied>, BTreeMap<String, LeftOut>), BuildError> {

@@ -13,6 +13,7 @@ use minke_oci::{Layer, LayerSpec};
 use minke_python::Provenance;
 use serde::{Deserialize, Serialize};
 
+use super::app::{App, Copied};
 use super::base::Base;
 use super::{Foreman, compression, segment};
 use crate::bytecode::{Bytecode, Compiler};
@@ -30,23 +31,31 @@ use crate::wheels::{self, Wheel};
 #[derive(Clone)]
 pub(super) struct Laid {
     pub(super) layers: Vec<Layer>,
-    /// The user's own files that are nobody else's, too; nothing where they are in a layer already.
-    app: Vec<Part>,
-    upon: Upon,
+    pub(super) own: Own,
+    pub(super) upon: Upon,
     /// The scripts of the requirement that was asked for, where that is the whole project.
     pub(super) scripts: Option<Vec<String>>,
     pub(super) added: Added,
 }
 
+/// Which of the user's own files go into the app's layer.
+#[derive(Clone)]
+pub(super) enum Own {
+    /// All of them, for they lie where nobody else wants one.
+    All,
+    /// These, for the others are somebody else's, too, or are in a layer already.
+    These(Vec<Part>),
+}
+
 /// What the app's layer takes from what lies below.
 #[derive(Clone, Serialize, Deserialize)]
-struct Upon {
+pub(super) struct Upon {
     /// The directories that it has, with the whole image's modes.
-    directories: Tree,
+    pub(super) directories: Tree,
     /// What its bytecode depends on; none where there is no interpreter for it.
-    compiler: Option<Compiler>,
+    pub(super) compiler: Option<Compiler>,
     /// The tree that the interpreter which works here lies in, and where.
-    bench: (Digest, ImagePath),
+    pub(super) bench: (Digest, ImagePath),
 }
 
 /// What was asked of the distribution beyond the base, and what came of it.
@@ -96,18 +105,10 @@ struct Ground {
     said: Vec<Said>,
 }
 
-/// Whether the key says all that the ground depends on: it doesn't where the user's own files are somebody else's,
-/// too, so that more than their paths matters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Memorable {
-    Yes,
-    No,
-}
-
 /// The layer of what is the user's own.
-const APP: &str = "app";
+pub(super) const APP: &str = "app";
 
-const KIND: &str = "ground-3";
+const KIND: &str = "ground-4";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
@@ -115,21 +116,26 @@ impl Foreman<'_> {
         &self,
         (project, base): (&Project, &Base),
         others: &[Wheel],
-        app: &[Part],
+        app: &App<'_>,
     ) -> Result<Laid, BuildError> {
-        let shapes = app.iter().map(|part| (part.owner.name(), shape(&part.tree))).collect();
+        let wheels = self.own_wheels(base, app)?.parts.iter();
+        let shapes = wheels.map(|part| (part.owner.name(), shape(&part.tree)));
+        let copied = app.copied.iter().map(|Copied { from, at, listing }| {
+            (format!("{} {at}", from.owner(project).name()), listing.shape(at))
+        });
+        let shapes = shapes.chain(copied).collect();
         let key = self.ground_key((project, base), others, shapes)?;
         if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
             && self.is_still_added(base, &known.added)?
         {
             let Ground { layers, added, upon, scripts, said } = known;
             self.reporter.repeat(&said);
-            return Ok(Laid { layers, app: app.to_vec(), upon, scripts, added });
+            return Ok(Laid { layers, own: Own::All, upon, scripts, added });
         }
         let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, app));
-        let (laid, memorable) = made?;
-        if memorable == Memorable::Yes {
-            let Laid { layers, app: _, upon, scripts, added } = laid.clone();
+        let laid = made?;
+        if matches!(laid.own, Own::All) {
+            let Laid { layers, own: _, upon, scripts, added } = laid.clone();
             self.store.remember(KIND, &key, &Ground { layers, added, upon, scripts, said })?;
         }
         Ok(laid)
@@ -180,10 +186,10 @@ impl Foreman<'_> {
         &self,
         (project, base): (&Project, &Base),
         others: &[Wheel],
-        app: &[Part],
-    ) -> Result<(Laid, Memorable), BuildError> {
+        app: &App<'_>,
+    ) -> Result<Laid, BuildError> {
         let (mut later, scripts) = self.others_parts(project, base, others)?;
-        later.extend(app.iter().cloned());
+        later.extend(self.app_parts((project, base), app)?);
         let (parts, added) = self.with_system(base, later)?;
         let settled = self.settle(parts)?;
         let policy = self.layer_policy();
@@ -194,15 +200,15 @@ impl Foreman<'_> {
         // What a base image has stays in its own layers, as it is.
         let mut ours = settled.parts;
         ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
-        let parts = self.compile((base, &bench, compiler.as_ref()), &ours, &settled.tree)?;
         let is_on_top =
             |part: &Part| policy != LayerPolicy::Single && matches!(part.owner, Owner::Project { .. });
-        let (own, below): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_on_top);
+        let (own, below): (Vec<Part>, Vec<Part>) = ours.into_iter().partition(is_on_top);
+        let below = self.compile((base, &bench, compiler.as_ref()), &below, &settled.tree)?;
         let layers = self.layers(&layers::cut(below, policy), &settled.tree)?;
-        let directories = layers::directories(&Cut { name: APP.to_owned(), parts: own }, &settled.tree);
-        let app = ours.into_iter().filter(is_on_top).collect();
-        let laid = Laid { layers, app, upon: Upon { directories, compiler, bench }, scripts, added };
-        Ok((laid, if is_apart { Memorable::Yes } else { Memorable::No }))
+        let own = Cut { name: APP.to_owned(), parts: own };
+        let directories = layers::directories(&own, &settled.tree);
+        let own = if is_apart { Own::All } else { Own::These(own.parts) };
+        Ok(Laid { layers, own, upon: Upon { directories, compiler, bench }, scripts, added })
     }
 
     /// Returns the venv and others' wheels, and the scripts of the one that was asked for by name.
@@ -227,25 +233,8 @@ impl Foreman<'_> {
         Ok((later, scripts))
     }
 
-    /// Compiles and writes the app's layer, if it has anything.
-    pub(super) fn app_layer(&self, base: &Base, laid: &Laid) -> Result<Option<Layer>, BuildError> {
-        if laid.app.iter().all(|part| part.tree.is_empty()) {
-            return Ok(None);
-        }
-        // Links of the app lead to where they lead in the app: the ground isn't remembered otherwise.
-        let whole = laid.app.iter().fold(Tree::new(), |tree, part| tree.join(&part.tree).unwrap_or(tree));
-        let parts = self.compile((base, &laid.upon.bench, laid.upon.compiler.as_ref()), &laid.app, &whole)?;
-        let parts = parts.iter().filter(|part| !part.tree.is_empty());
-        let spec = LayerSpec {
-            name: APP.to_owned(),
-            segments: parts.map(segment).collect(),
-            directories: laid.upon.directories.clone(),
-        };
-        Ok(self.write_all(&[spec])?.pop())
-    }
-
     /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
-    fn compile(
+    pub(super) fn compile(
         &self,
         (base, bench, compiler): (&Base, &(Digest, ImagePath), Option<&Compiler>),
         parts: &[Part],
@@ -328,7 +317,7 @@ fn shape(tree: &Tree) -> Digest {
                 format!("directory {:?} {:?}", directory.mode(), directory.owner())
             }
             Entry::File(file) => {
-                let bytes = native::may_be_elf(&path, file).then_some(file.content);
+                let bytes = native::may_be_elf(path.name().unwrap_or_default(), file).then_some(file.content);
                 format!("file {:?} {:?} {bytes:?}", file.mode, file.owner)
             }
             Entry::Symlink(symlink) => format!("symlink {:?} {:?}", symlink.target, symlink.owner),

@@ -1,9 +1,9 @@
 //! What each layer is made from, for who asks why it is another one.
 
-use minke_cas::{Entry, Epoch};
+use minke_cas::Entry;
 use minke_oci::{Image, Reference};
 
-use super::app::App;
+use super::app::{App, Copied};
 use super::base::Base;
 use super::{BuildError, Foreman, compression};
 use crate::layers;
@@ -27,11 +27,16 @@ impl Foreman<'_> {
         if why::is_noted(self.store, &name, &image.manifest) {
             return Ok(Some(Vec::new()));
         }
-        let parts = &self.made_app((project, base), app)?.parts;
-        Ok(self.inputs(base, others, (parts, app.epoch)).note(self.store, &name, &image.manifest))
+        let wheels = &self.own_wheels(base, app)?.parts;
+        Ok(self.inputs((project, base), others, (wheels, app)).note(self.store, &name, &image.manifest))
     }
 
-    fn inputs(&self, base: &Base, others: &[Wheel], (parts, epoch): (&[Part], Epoch)) -> Inputs {
+    fn inputs(
+        &self,
+        (project, base): (&Project, &Base),
+        others: &[Wheel],
+        (own, app): (&[Part], &App<'_>),
+    ) -> Inputs {
         let policy = self.layer_policy();
         let mut inputs = Inputs::default();
         let mut place = |owner: &Owner, field: String, value: String| {
@@ -45,13 +50,7 @@ impl Foreman<'_> {
         for pick in system.iter().flat_map(|layer| &layer.packages) {
             place(&Owner::System { name: pick.name.clone() }, pick.name.clone(), pick.version.clone());
         }
-        for part in parts {
-            let files = part.tree.files().count();
-            if files > MANY {
-                let digest = part.tree.digest();
-                place(&part.owner, part.owner.name(), format!("{files} files, {digest}"));
-                continue;
-            }
+        for part in own {
             for (path, entry) in part.tree.walk() {
                 let value = match entry {
                     Entry::File(file) => file.content.hex()[..12].to_owned(),
@@ -60,9 +59,16 @@ impl Foreman<'_> {
                 };
                 place(&part.owner, path.to_string(), value);
             }
-            if files > 0 {
-                place(&part.owner, "time of the files".to_owned(), epoch.as_secs().to_string());
+        }
+        for Copied { from, at, listing } in &app.copied {
+            let owner = from.owner(project);
+            let lines = listing.lines(at);
+            if lines.len() > MANY {
+                place(&owner, at.to_string(), format!("{} files, {}", lines.len(), listing.digest()));
+            } else {
+                lines.for_each(|(path, said)| place(&owner, path.to_string(), said));
             }
+            place(&owner, "time of the files".to_owned(), app.epoch.as_secs().to_string());
         }
         let owners: Vec<Owner> = others
             .iter()

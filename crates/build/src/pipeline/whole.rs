@@ -39,7 +39,7 @@ struct Key<'key> {
     module: String,
 }
 
-const KIND: &str = "whole-1";
+const KIND: &str = "whole-2";
 
 impl Foreman<'_> {
     /// Returns all layers.
@@ -49,7 +49,7 @@ impl Foreman<'_> {
         others: &[Wheel],
         app: &App<'_>,
     ) -> Result<Whole, BuildError> {
-        let App { own, copied: _, epoch, left_out: _, import_root, made: _ } = app;
+        let App { own, copied: _, epoch, left_out: _, import_root, installed: _ } = app;
         let key = Key {
             below: self.ground_key((project, base), others, Vec::new())?,
             own: own.iter().map(WheelKey::of).collect(),
@@ -77,12 +77,15 @@ impl Foreman<'_> {
         others: &[Wheel],
         app: &App<'_>,
     ) -> Result<Whole, BuildError> {
-        let made = self.made_app((project, base), app)?;
-        let laid = self.ground((project, base), others, &made.parts)?;
-        let top = self.app_layer(base, &laid)?;
+        let laid = self.ground((project, base), others, app)?;
+        let top = self.own_layer((project, base), app, &laid)?;
         let Laid { mut layers, scripts, added, .. } = laid;
         layers.extend(top);
-        let scripts = scripts.unwrap_or_else(|| made.scripts.clone());
-        Ok(Whole { layers, scripts, landmarks: made.landmarks.clone(), added, said: Vec::new() })
+        let scripts = match scripts {
+            Some(scripts) => scripts,
+            None => self.own_wheels(base, app)?.scripts.clone(),
+        };
+        let landmarks = self.landmarks((project, base), app)?;
+        Ok(Whole { layers, scripts, landmarks, added, said: Vec::new() })
     }
 }

@@ -1,5 +1,6 @@
 //! The project's own files, under the ignore rules, in a fixed order.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -39,11 +40,11 @@ pub struct LeftOut {
 #[derive(Debug)]
 pub struct Listing {
     root: PathBuf,
-    entries: Vec<(String, What)>,
+    pub(super) entries: Vec<(String, What)>,
 }
 
-#[derive(Debug)]
-enum What {
+#[derive(Clone, Debug)]
+pub(super) enum What {
     File(File),
     Symlink(String),
 }
@@ -220,22 +221,7 @@ impl Listing {
 
     /// Returns a digest of all that the tree depends on.
     pub fn digest(&self) -> Digest {
-        let mut hasher = Hasher::new();
-        for (relative, what) in &self.entries {
-            hasher.update(relative.as_bytes());
-            match what {
-                What::File(file) => {
-                    hasher.update(if file.mode.is_executable() { b"\0x" } else { b"\0f" });
-                    hasher.update(file.content.as_bytes());
-                }
-                What::Symlink(target) => {
-                    hasher.update(b"\0l");
-                    hasher.update(target.as_bytes());
-                    hasher.update(b"\0");
-                }
-            }
-        }
-        hasher.finish()
+        digest(self.entries.iter().map(|(relative, what)| (relative.as_str(), what)))
     }
 
     /// Returns the files as a tree below `at`, their bytes being in the store.
@@ -244,12 +230,21 @@ impl Listing {
     /// [`SourcesError::Changed`] if a file that has to be read again isn't the one that was listed; those of
     /// reading it.
     pub fn tree(&self, store: &Store, at: &ImagePath) -> Result<Tree, SourcesTreeError> {
-        self.entries.par_iter().try_for_each(|(relative, what)| match what {
+        self.tree_of(&self.entries, store, at)
+    }
+
+    pub(super) fn tree_of(
+        &self,
+        entries: &[(String, What)],
+        store: &Store,
+        at: &ImagePath,
+    ) -> Result<Tree, SourcesTreeError> {
+        entries.par_iter().try_for_each(|(relative, what)| match what {
             What::File(file) if !store.has(&file.content) => self.store_again(relative, file, store),
             What::File(_) | What::Symlink(_) => Ok(()),
         })?;
         let mut tree = Tree::new();
-        for (relative, what) in &self.entries {
+        for (relative, what) in entries {
             let path = match relative.as_str() {
                 "" if at.is_root() => {
                     return Err(SourcesError::FileAsRoot { path: self.root.clone() }.into());
@@ -272,6 +267,26 @@ impl Listing {
         let now = stored(&place, file.mode, store)?;
         if now.content == file.content { Ok(()) } else { Err(SourcesError::Changed { path: place }.into()) }
     }
+}
+
+/// Returns a digest of files with their paths, kinds and contents.
+pub(super) fn digest<'entry>(entries: impl Iterator<Item = (&'entry str, impl Borrow<What>)>) -> Digest {
+    let mut hasher = Hasher::new();
+    for (relative, what) in entries {
+        hasher.update(relative.as_bytes());
+        match what.borrow() {
+            What::File(file) => {
+                hasher.update(if file.mode.is_executable() { b"\0x" } else { b"\0f" });
+                hasher.update(file.content.as_bytes());
+            }
+            What::Symlink(target) => {
+                hasher.update(b"\0l");
+                hasher.update(target.as_bytes());
+                hasher.update(b"\0");
+            }
+        }
+    }
+    hasher.finish()
 }
 
 fn mode(metadata: &fs::Metadata) -> Mode {

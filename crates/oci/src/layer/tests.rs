@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{Bench, image_path, listing, noise, segment, spec};
-use crate::{compress_segment, flatten};
+use crate::{Packed, compress_segment, flatten, write_packed};
 
 const EVERY: [Compression; 3] = [Compression::Gzip, Compression::Zstd, Compression::None];
 
@@ -220,6 +220,23 @@ proptest! {
             write_layer(&bench.store, &dealt(tree, count), Compression::Gzip, &Meter::default()).unwrap()
         });
         prop_assert_eq!(write(&bench, &tree, 1), write(&other, &again, 4));
+    }
+
+    /// From segments that were packed before, a layer is the same as from their trees.
+    #[test]
+    fn a_layer_of_packed_segments_is_the_same(lines in prop::collection::vec(line(), 0..20), count in 1..4u64) {
+        for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
+            let (bench, other) = (Bench::new(), Bench::new());
+            let spec = dealt(&tree_of(&bench, &lines), count);
+            let layer = write_layer(&bench.store, &spec, compression, &Meter::default()).unwrap();
+            let spec = dealt(&tree_of(&other, &lines), count);
+            let pack = |segment| Packed::new(&other.store, segment, compression).unwrap();
+            let packed: Vec<_> = spec.segments.iter().map(pack).collect();
+            let parts = (spec.name.as_str(), packed.as_slice());
+            let meter = Meter::default();
+            prop_assert_eq!(&write_packed(&other.store, parts, &spec.directories, compression, &meter).unwrap(), &layer);
+            prop_assert_eq!(other.tar(&layer), bench.tar(&layer));
+        }
     }
 
     /// However a tree is dealt over segments, its layer has every path once, parents before children, hard
