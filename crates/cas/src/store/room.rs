@@ -1,6 +1,7 @@
 //! Rooms: a tree written out as loose files, once, for processes that need a directory.
 //!
-//! Beside each lies the tree it was made from, by which it can be checked.
+//! Beside each lies the tree it was made from, by which it can be checked. A room that differs little from another
+//! shares its files: the rooms in which wheels are built are half a gigabyte each, and most of that is one compiler.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Access, Store, StoreError, format};
-use crate::{Digest, Entry, ImagePath, Mode, Owner, Tree};
+use crate::{Digest, Entry, File, ImagePath, Mode, Owner, Tree};
 
 /// How much of a file is in memory while it is copied.
 const COPIED_AT_ONCE: usize = 256 << 10;
@@ -76,7 +77,8 @@ impl Store {
         }
         let scratch = self.scratch()?;
         let made = scratch.path().join("room");
-        self.write_tree(tree, &made, ownership)?;
+        let like = self.room_like(&name);
+        write(self, (tree, like.as_ref()), &made, ownership)?;
         // Before the room, so that every room has one.
         let (listing, mut file) = self.inner.scratch.file()?;
         let text = serde_json::to_vec(tree).expect("a tree is JSON");
@@ -96,6 +98,20 @@ impl Store {
         Ok(place)
     }
 
+    /// Returns the room with the same kind of owners that was used last.
+    fn room_like(&self, name: &str) -> Option<Like> {
+        let owners = |name: &str| name.split_once('-').map(|(_, owners)| owners.to_owned());
+        let rooms = fs::read_dir(self.inner.root.join("rooms")).ok()?.flatten();
+        let alike = rooms.filter(|entry| {
+            let other = entry.file_name();
+            entry.path().is_dir() && other.to_str().is_some_and(|other| owners(other) == owners(name))
+        });
+        let used = |entry: &fs::DirEntry| entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let room = alike.max_by_key(used)?.path();
+        let listed = fs::read(room.with_extension("tree")).ok()?;
+        Some(Like { tree: serde_json::from_slice(&listed).ok()?, room })
+    }
+
     fn occupy(&self, place: &Path) {
         let mut in_use = self.inner.in_use.lock().expect("no thread panics with this lock");
         in_use.occupy(&place.with_extension("tree"));
@@ -106,41 +122,71 @@ impl Store {
     /// # Errors
     /// As [`Store::room`].
     pub fn write_tree(&self, tree: &Tree, directory: &Path, ownership: Ownership) -> Result<(), StoreError> {
-        fs::create_dir(directory).map_err(StoreError::io("make", directory))?;
-        for (path, entry) in tree.walk() {
-            let place = directory.join(path.relative());
-            match entry {
-                Entry::Directory(_) => fs::create_dir(&place).map_err(StoreError::io("make", &place))?,
-                Entry::Symlink(link) => {
-                    symlink(&link.target, &place).map_err(StoreError::io("make", &place))?;
-                    own(&place, link.owner, ownership)?;
-                }
-                Entry::File(file) => {
-                    let out = fs::File::create_new(&place).map_err(StoreError::io("write", &place))?;
-                    let mut content = self.content(file)?;
-                    let length = usize::try_from(file.size).unwrap_or(usize::MAX).min(COPIED_AT_ONCE);
-                    let mut out = io::BufWriter::with_capacity(length, out);
-                    io::copy(&mut content, &mut out)
-                        .and_then(|_| out.flush())
-                        .map_err(StoreError::io("write", &place))?;
-                    own(&place, file.owner, ownership)?;
-                    mark(&place, file.mode, ownership)?;
-                }
+        write(self, (tree, None), directory, ownership)
+    }
+}
+
+/// A room from which another one takes the files that are the same.
+struct Like {
+    tree: Tree,
+    room: PathBuf,
+}
+
+impl Like {
+    /// Gives a file of the other room one more name, if it is the one that is wanted; tells whether it did.
+    fn link(&self, path: &ImagePath, file: &File, place: &Path) -> bool {
+        let Some(Entry::File(there)) = self.tree.get(path) else { return false };
+        let is_same = (there.content, there.mode, there.owner) == (file.content, file.mode, file.owner);
+        let from = self.room.join(path.relative());
+        let is_whole = || {
+            fs::symlink_metadata(&from).is_ok_and(|found| found.is_file() && found.len() == file.size)
+        };
+        // A file system without links, one name too many, a room that somebody takes away: then it is copied.
+        is_same && is_whole() && fs::hard_link(&from, place).is_ok()
+    }
+}
+
+fn write(
+    store: &Store,
+    (tree, like): (&Tree, Option<&Like>),
+    directory: &Path,
+    ownership: Ownership,
+) -> Result<(), StoreError> {
+    fs::create_dir(directory).map_err(StoreError::io("make", directory))?;
+    for (path, entry) in tree.walk() {
+        let place = directory.join(path.relative());
+        match entry {
+            Entry::Directory(_) => fs::create_dir(&place).map_err(StoreError::io("make", &place))?,
+            Entry::Symlink(link) => {
+                symlink(&link.target, &place).map_err(StoreError::io("make", &place))?;
+                own(&place, link.owner, ownership)?;
+            }
+            Entry::File(file) if like.is_some_and(|like| like.link(&path, file, &place)) => {}
+            Entry::File(file) => {
+                let out = fs::File::create_new(&place).map_err(StoreError::io("write", &place))?;
+                let mut content = store.content(file)?;
+                let length = usize::try_from(file.size).unwrap_or(usize::MAX).min(COPIED_AT_ONCE);
+                let mut out = io::BufWriter::with_capacity(length, out);
+                io::copy(&mut content, &mut out)
+                    .and_then(|_| out.flush())
+                    .map_err(StoreError::io("write", &place))?;
+                own(&place, file.owner, ownership)?;
+                mark(&place, file.mode, ownership)?;
             }
         }
-        // Last, children first: a directory that isn't writable could not be filled.
-        let directories: Vec<_> =
-            tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
-        for (path, entry) in directories.into_iter().rev() {
-            let Entry::Directory(below) = entry else { continue };
-            let place = directory.join(path.relative());
-            own(&place, below.owner(), ownership)?;
-            mark(&place, below.mode(), ownership)?;
-        }
-        let root = tree.directory(&ImagePath::root()).expect("a tree has a root");
-        own(directory, root.owner(), ownership)?;
-        mark(directory, root.mode(), ownership)
     }
+    // Last, children first: a directory that isn't writable could not be filled.
+    let directories: Vec<_> =
+        tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
+    for (path, entry) in directories.into_iter().rev() {
+        let Entry::Directory(below) = entry else { continue };
+        let place = directory.join(path.relative());
+        own(&place, below.owner(), ownership)?;
+        mark(&place, below.mode(), ownership)?;
+    }
+    let root = tree.directory(&ImagePath::root()).expect("a tree has a root");
+    own(directory, root.owner(), ownership)?;
+    mark(directory, root.mode(), ownership)
 }
 
 fn own(place: &Path, owner: Owner, ownership: Ownership) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
 use crate::{Entry, ImagePath, Mode, Tree};
@@ -122,6 +122,41 @@ fn a_room_holds_the_tree() {
     let place = left.path().to_owned();
     drop(left);
     assert!(!place.exists());
+}
+
+#[test]
+fn rooms_that_are_nearly_the_same_share_files() {
+    let (_directory, store) = store();
+    let path = |text: &str| text.parse::<ImagePath>().unwrap();
+    let tree = |files: &[(&str, &str, Mode)]| {
+        let mut tree = Tree::new();
+        for (at, text, mode) in files {
+            let content = store.put(text.as_bytes()).unwrap();
+            tree.insert(&path(at), File::new(content, text.len() as u64, *mode).into()).unwrap();
+        }
+        tree
+    };
+    let compiler = "cc".repeat(1000);
+    let first = tree(&[("/bin/cc", &compiler, Mode::EXECUTABLE), ("/a", "1", Mode::REGULAR)]);
+    let second = tree(&[("/bin/cc", &compiler, Mode::EXECUTABLE), ("/a", "2", Mode::REGULAR)]);
+    let third = tree(&[("/bin/cc", &compiler, Mode::REGULAR)]);
+    let room = |tree, ownership| store.room(tree, ownership).unwrap();
+    let inode = |room: &std::path::Path, at: &str| fs::metadata(room.join(at)).unwrap().ino();
+    let plain = Ownership::Plain(None);
+    let rooms = [&first, &second, &third].map(|tree| room(tree, plain));
+    let [one, two, three] = &rooms;
+    assert_eq!(inode(one, "bin/cc"), inode(two, "bin/cc"));
+    assert_ne!(inode(one, "a"), inode(two, "a"));
+    assert_eq!(fs::read_to_string(two.join("a")).unwrap(), "2");
+    assert_ne!(inode(two, "bin/cc"), inode(three, "bin/cc"), "its mode is another one");
+    assert_ne!(inode(one, "bin/cc"), inode(&room(&first, Ownership::Caller), "bin/cc"), "rooms of another kind");
+    let bytes = store.usage().unwrap()[&Kind::Room].bytes;
+    assert!((6000..9000).contains(&bytes), "what is shared counts once: {bytes}");
+    // What was cut short isn't passed on.
+    fs::write(two.join("bin/cc"), "cut").unwrap();
+    fs::remove_dir_all(one).unwrap();
+    fs::remove_dir_all(three).unwrap();
+    assert_eq!(fs::metadata(room(&first, plain).join("bin/cc")).unwrap().len(), 2000);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -155,7 +156,9 @@ fn files(directory: &Path) -> Result<Vec<Item>, StoreError> {
                 pending.push(path);
             } else {
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                found.push(Item { kind: Kind::Other, path, bytes: metadata.len(), used });
+                // What rooms share counts once in all of them together.
+                let bytes = metadata.len() / metadata.nlink().max(1);
+                found.push(Item { kind: Kind::Other, path, bytes, used });
             }
         }
     }
