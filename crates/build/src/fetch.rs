@@ -120,6 +120,39 @@ where
     spread(jobs.max(1), order, |index| work(&items[index]))
 }
 
+/// As [`in_parallel`], in the order of `items`, where workers may ask what can only be answered on this thread.
+pub(crate) fn in_parallel_asking<T, R, E, A>(
+    jobs: usize,
+    items: &[T],
+    answer: impl Fn() -> A,
+    work: impl Fn(&T, &(dyn Fn() -> A + Sync)) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E>
+where
+    T: Sync,
+    R: Send,
+    E: Send,
+    A: Send,
+{
+    let (asked, questions) = mpsc::channel::<mpsc::Sender<A>>();
+    let work = &work;
+    thread::scope(|scope| {
+        let workers = scope.spawn(move || {
+            let ask = || {
+                let (answered, answer) = mpsc::channel();
+                asked.send(answered).expect("who answers does so until all workers are done");
+                answer.recv().expect("every question is answered")
+            };
+            let order = (0..items.len()).rev().collect();
+            spread(jobs.max(1), order, |index| work(&items[index], &ask))
+        });
+        for question in questions {
+            // Who asked waits for it.
+            let _ = question.send(answer());
+        }
+        workers.join().expect("workers don't panic")
+    })
+}
+
 /// Runs work on the indices of `order`, the last first, and returns the results by index.
 fn spread<R: Send, E: Send>(
     workers: usize,
@@ -167,5 +200,36 @@ impl<R, E> Desk<R, E> {
     /// Returns the results in order; an error has stopped the others, and what is undone beside it says nothing.
     fn results(self) -> Result<Vec<R>, E> {
         self.results.into_iter().filter_map(|result| result.into_inner().expect(UNBROKEN)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn workers_run_at_once_and_are_answered_by_who_waits_for_them() {
+        let here = thread::current().id();
+        let (both, items) = (Barrier::new(2), [1, 2, 3, 4]);
+        let work = |item: &u32, ask: &(dyn Fn() -> thread::ThreadId + Sync)| {
+            both.wait();
+            Ok::<_, ()>((item * 10, ask() == here, thread::current().id() == here))
+        };
+        let answer = || thread::current().id();
+        let done = in_parallel_asking(2, &items, answer, work).unwrap();
+        assert_eq!(done, [10, 20, 30, 40].map(|item| (item, true, false)));
+    }
+
+    #[test]
+    fn of_several_errors_the_first_in_order_is_told_and_nothing_new_begins() {
+        let begun = Mutex::new(Vec::new());
+        let work = |item: &u32, ask: &(dyn Fn() -> u32 + Sync)| {
+            begun.lock().unwrap().push(*item);
+            if *item < ask() { Ok(*item) } else { Err(*item) }
+        };
+        assert_eq!(in_parallel_asking(1, &[1, 5, 7, 2], || 5, work), Err(5));
+        assert_eq!(*begun.lock().unwrap(), [1, 5]);
     }
 }

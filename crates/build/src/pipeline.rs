@@ -13,12 +13,15 @@ mod twin;
 mod whole;
 
 use std::cell::{OnceCell, RefCell};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use minke_cas::{Epoch, ImagePath, Meter, Store};
 use minke_distro::{PackageName as DebName, setup};
+use minke_exec::Jobs;
 use minke_net::{Client, FetchError};
 use minke_oci::{Compression, Destination, Image, Reference};
 use minke_python::{Distribution, Installed, Target, Venv};
@@ -292,6 +295,8 @@ impl Foreman<'_> {
         };
         let blame = |error| fault.borrow_mut().take().unwrap_or(error);
         let yard = base.distribution.as_ref().zip(Platform::here());
+        let jobs = self.request.host.jobs;
+        let cores = Jobs::of_machine(NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN));
         let workshop = Workshop {
             store: self.store,
             client: self.client,
@@ -302,7 +307,9 @@ impl Foreman<'_> {
             project,
             ignore: &settings.ignore,
             epoch: self.epoch(project),
-            jobs: self.request.host.jobs,
+            jobs,
+            cores: &cores,
+            pending: AtomicUsize::new(1),
             supply: &self.supply,
             wishes: &settings.builds,
             isolation: settings.isolation.as_ref().map_or(BuildIsolation::Room, |said| said.value),
@@ -326,12 +333,18 @@ impl Foreman<'_> {
             lock::distributions(project, (settings, policy), &base.target, means, self.reporter)
                 .map_err(|error| blame(BuildError::Lock(error)))
         })?;
-        let sorted = wheels::sort(self.store, distributions, &base.target, (&project.lock_root, &find_links));
+        let houses = [find_links, self.wheelhouses(project)].concat();
+        let sorted = wheels::sort(self.store, distributions, &base.target, (&project.lock_root, &houses));
         let mut needs = sorted.map_err(BuildError::Wheels)?;
         if project.is_package() && !needs.directories.iter().any(|directory| project.is_here(directory)) {
             needs.directories.push(project.root.clone());
         }
         work(&workshop, needs, &for_backend).map_err(blame)
+    }
+
+    /// Returns the directories of wheels that are taken in place of building them.
+    fn wheelhouses(&self, project: &Project) -> Vec<PathBuf> {
+        self.request.settings.wheelhouse.iter().map(|path| project.root.join(path)).collect()
     }
 
     /// Returns the time of the project's files, which is found out once.

@@ -238,6 +238,8 @@ pub struct Wishes {
     pub compression: Option<Packing>,
     /// Directories of wheels to look into besides the index.
     pub find_links: Vec<PathBuf>,
+    /// Directories of wheels that are taken in place of building them.
+    pub wheelhouse: Vec<PathBuf>,
     /// Distributions to build from their sources though they have wheels; `:all:` stands for all.
     pub no_binary: Vec<String>,
     /// How distributions are built from their sources.
@@ -483,6 +485,7 @@ settings! {
     merged extras: Vec<String>;
     merged ignore: Vec<String>;
     merged find_links: Vec<PathBuf>;
+    merged wheelhouse: Vec<PathBuf>;
     merged no_binary: Vec<String>;
 }
 

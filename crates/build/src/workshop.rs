@@ -22,8 +22,10 @@ mod sources;
 mod strangers;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 
 use minke_cas::{Digest, Epoch, ImagePath, Store};
+use minke_exec::Jobs;
 use minke_net::Client;
 use minke_python::{PackageName, Target};
 
@@ -62,6 +64,10 @@ pub struct Workshop<'build> {
     pub epoch: Epoch,
     /// How many of the backends' requirements are unpacked at once.
     pub jobs: usize,
+    /// The machine's cores, which builds that run at the same time share.
+    pub cores: &'build Jobs,
+    /// How many builds are yet to end, which decides how many cores each gets.
+    pub pending: AtomicUsize,
     /// Where the backends' requirements and the rooms' packages are pinned.
     pub supply: &'build Supply<'build>,
     /// What the settings say of how distributions are built.

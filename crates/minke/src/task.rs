@@ -277,8 +277,14 @@ fn wheels_task(command: Option<WheelsCommand>, around: &Surroundings) -> Result<
             Task::Wheels(WheelsTask::Import(around.absolute(&directory)))
         }
         Some(WheelsCommand::Gc { names }) => Task::Wheels(WheelsTask::Forget(names)),
-        Some(WheelsCommand::Build { project, requirement, no_binary }) => {
-            let said = vec![("--no-binary", Wishes { no_binary, ..Wishes::default() })];
+        Some(WheelsCommand::Build { project, requirement, no_binary, wheelhouse, platform }) => {
+            let none = Wishes::default;
+            let wheelhouse = wheelhouse.iter().map(|path| around.absolute(path)).collect();
+            let said = vec![
+                ("--no-binary", Wishes { no_binary, ..none() }),
+                ("--wheelhouse", Wishes { wheelhouse, ..none() }),
+                ("--platform", Wishes { platform, ..none() }),
+            ];
             let wishes = wishes_over(vec![said], around)?;
             let from = requirement.map(|file| format!("-r {}", around.absolute(&file).display()));
             let task = BuildTask::of(around.absolute(&project), wishes, LockPolicy::Update);
@@ -389,11 +395,13 @@ fn python_wishes(arguments: PythonArguments, around: &Surroundings) -> Said {
         extra,
         package,
         find_links,
+        wheelhouse,
         no_binary,
         strict,
     } = arguments;
     let none = Wishes::default;
     let find_links = find_links.iter().map(|path| around.absolute(path)).collect();
+    let wheelhouse = wheelhouse.iter().map(|path| around.absolute(path)).collect();
     vec![
         ("--python", Wishes { python: python.map(PythonWish::Version), ..none() }),
         ("--standalone", Wishes { python: standalone.map(|wish| from_here(wish, around)), ..none() }),
@@ -401,6 +409,7 @@ fn python_wishes(arguments: PythonArguments, around: &Surroundings) -> Said {
         ("--extra", Wishes { extras: extra, ..none() }),
         ("--package", Wishes { package, ..none() }),
         ("--find-links", Wishes { find_links, ..none() }),
+        ("--wheelhouse", Wishes { wheelhouse, ..none() }),
         ("--no-binary", Wishes { no_binary, ..none() }),
         ("--strict", Wishes { strict: strict.then_some(true), ..none() }),
     ]

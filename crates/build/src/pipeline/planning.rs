@@ -72,7 +72,8 @@ impl Foreman<'_> {
             lock::distributions(project, (settings, policy), &base.target, means, self.reporter)
                 .map_err(|error| fault.borrow_mut().take().unwrap_or(BuildError::Lock(error)))
         })?;
-        let roots = (project.lock_root.as_path(), find_links.as_slice());
+        let houses = [find_links, self.wheelhouses(project)].concat();
+        let roots = (project.lock_root.as_path(), houses.as_slice());
         wheels::sort(self.store, distributions, &base.target, roots).map_err(BuildError::Wheels)
     }
 

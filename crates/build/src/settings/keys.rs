@@ -45,6 +45,7 @@ const TOP: &[&str] = &[
     "tools",
     "user",
     "volumes",
+    "wheelhouse",
     "workdir",
 ];
 const HEALTHCHECK: &[&str] = &["cmd", "interval", "retries", "start-period", "timeout"];

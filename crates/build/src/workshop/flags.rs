@@ -27,15 +27,3 @@ pub(super) fn environment(tools: Tools, wishes: Option<&BuildWishes>) -> BTreeMa
     all.extend(wishes.map(|wishes| wishes.env.clone()).unwrap_or_default());
     all
 }
-
-/// Adds how many compilers may run at once, which decides no bytes.
-pub(super) fn with_jobs(environment: &BTreeMap<String, String>, jobs: usize) -> BTreeMap<String, String> {
-    let jobs = jobs.max(1).to_string();
-    let mut all = environment.clone();
-    all.insert("MAKEFLAGS".to_owned(), format!("-j{jobs}"));
-    // setuptools has no variable of its own; these are CMake's, and those of packages that invented one.
-    for name in ["CMAKE_BUILD_PARALLEL_LEVEL", "NPY_NUM_BUILD_JOBS", "MAX_JOBS"] {
-        all.insert(name.to_owned(), jobs.clone());
-    }
-    all
-}

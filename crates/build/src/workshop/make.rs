@@ -1,10 +1,12 @@
 //! Builds a wheel in a sealed room, or finds the one that was built before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use minke_cas::{Digest, Epoch, Tree};
-use minke_exec::{Backend, BuildError, Seal, WheelBuild};
+use minke_exec::{Backend, BuildError, Host, Seal, WheelBuild};
 use minke_python::Pyproject;
 use serde::{Deserialize, Serialize};
 
@@ -273,10 +275,6 @@ impl Workshop<'_> {
                     };
                     root = self.lay_crates(&root, &order.sources).map_err(failed)?;
                 }
-                let environment = match recipe.tools {
-                    Tools::Compilers => flags::with_jobs(&environment, self.jobs),
-                    Tools::Python => environment.clone(),
-                };
                 let means = Means { root: &root, requires: &requires, environment: &environment };
                 let built = self.run(order, (means, config_settings.clone()), &resolver)?;
                 // Pinned by now, if they weren't: the next build finds this one.
@@ -327,7 +325,10 @@ impl Workshop<'_> {
             build.requirements = &all_requirements;
             asked.push(all);
         }
-        let built = build.wheel(self.store, seal).map_err(failed)?;
+        // Who compiles asks for as many jobs as it has cores, and no two are given one core.
+        let each = self.jobs / self.pending.load(Ordering::Relaxed).max(1);
+        let share = self.cores.share(NonZeroUsize::new(each).unwrap_or(NonZeroUsize::MIN));
+        let built = build.wheel(self.store, Host { seal, share: Some(&share) }).map_err(failed)?;
         let bytes = self.store.read_file(&built.file)?;
         Ok(BuiltWheel { name: built.name, digest: self.store.put(&bytes)?, size: built.file.size, asked })
     }

@@ -1,6 +1,7 @@
 //! Others' source distributions: built once, and their metadata told to who resolves.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use minke_cas::Meter;
 use minke_python::{Distribution, WheelFileName};
@@ -8,7 +9,7 @@ use minke_python::{Distribution, WheelFileName};
 use super::make::{BuiltWheel, Order, System, Trust};
 use super::recipe::RecipeKey;
 use super::{BackendError, Place, Sources, Workshop, repository};
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, in_parallel_asking};
 use crate::uv::Resolver;
 use crate::wheelhouse::{self, Housed};
 use crate::wheels::{self, Belongs, Wheel};
@@ -17,7 +18,7 @@ use crate::wheels::{self, Belongs, Wheel};
 pub type Resolving<'r> = dyn Fn() -> Result<Resolver, BackendError> + 'r;
 
 impl Workshop<'_> {
-    /// Builds the wheels of source distributions, in their order.
+    /// Builds the wheels of source distributions, several at once; the result is in their order.
     ///
     /// # Errors
     /// [`BackendError`] names the source distribution.
@@ -28,12 +29,14 @@ impl Workshop<'_> {
         meter: &Meter,
     ) -> Result<Vec<Wheel>, BackendError> {
         meter.expect(sources.len() as u64);
-        let build = |sources: &Sources| {
+        let build = |sources: &Sources, resolver: &(dyn Fn() -> _ + Sync)| {
             let wheel = self.wheel_of(sources, &[], &resolver);
+            self.pending.fetch_sub(1, Ordering::Relaxed);
             meter.advance(1);
             wheel
         };
-        sources.iter().map(build).collect()
+        self.pending.store(sources.len(), Ordering::Relaxed);
+        in_parallel_asking(self.jobs, sources, resolver, build)
     }
 
     /// Builds a source distribution into a wheel that the image can load; `above` is what it is built for.

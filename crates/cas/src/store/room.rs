@@ -138,9 +138,8 @@ impl Like {
         let Some(Entry::File(there)) = self.tree.get(path) else { return false };
         let is_same = (there.content, there.mode, there.owner) == (file.content, file.mode, file.owner);
         let from = self.room.join(path.relative());
-        let is_whole = || {
-            fs::symlink_metadata(&from).is_ok_and(|found| found.is_file() && found.len() == file.size)
-        };
+        let is_whole =
+            || fs::symlink_metadata(&from).is_ok_and(|found| found.is_file() && found.len() == file.size);
         // A file system without links, one name too many, a room that somebody takes away: then it is copied.
         is_same && is_whole() && fs::hard_link(&from, place).is_ok()
     }
@@ -176,8 +175,7 @@ fn write(
         }
     }
     // Last, children first: a directory that isn't writable could not be filled.
-    let directories: Vec<_> =
-        tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
+    let directories: Vec<_> = tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
     for (path, entry) in directories.into_iter().rev() {
         let Entry::Directory(below) = entry else { continue };
         let place = directory.join(path.relative());

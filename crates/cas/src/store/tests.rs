@@ -149,7 +149,11 @@ fn rooms_that_are_nearly_the_same_share_files() {
     assert_ne!(inode(one, "a"), inode(two, "a"));
     assert_eq!(fs::read_to_string(two.join("a")).unwrap(), "2");
     assert_ne!(inode(two, "bin/cc"), inode(three, "bin/cc"), "its mode is another one");
-    assert_ne!(inode(one, "bin/cc"), inode(&room(&first, Ownership::Caller), "bin/cc"), "rooms of another kind");
+    assert_ne!(
+        inode(one, "bin/cc"),
+        inode(&room(&first, Ownership::Caller), "bin/cc"),
+        "rooms of another kind"
+    );
     let bytes = store.usage().unwrap()[&Kind::Room].bytes;
     assert!((6000..9000).contains(&bytes), "what is shared counts once: {bytes}");
     // What was cut short isn't passed on.

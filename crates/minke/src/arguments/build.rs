@@ -116,6 +116,9 @@ pub(crate) struct PythonArguments {
     /// A directory of wheels to prefer over the index (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) find_links: Vec<PathBuf>,
+    /// A directory of wheels to take in place of building them, such as `minke wheels export` writes (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) wheelhouse: Vec<PathBuf>,
     /// A distribution to build from its sources though it has a wheel, or `:all:` (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) no_binary: Vec<String>,

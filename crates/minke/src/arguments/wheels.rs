@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use minke_build::platform::Platform;
 use minke_build::wheelhouse::PackageName;
 
 use super::told;
@@ -38,7 +39,7 @@ Example:
     #[command(after_help = "\
 Examples:
   minke wheels build
-  minke wheels build -r requirements.txt
+  minke wheels build -r requirements.txt --wheelhouse ../team/wheels
   minke wheels build -r requirements.txt --no-binary :all:")]
     Build {
         /// The project's directory, or a script with inline metadata
@@ -50,6 +51,12 @@ Examples:
         /// A distribution to build though it has a wheel, or `:all:` (repeatable)
         #[arg(long, value_name = "NAME")]
         no_binary: Vec<String>,
+        /// A directory of wheels to take in place of building them (repeatable)
+        #[arg(long, value_name = "DIR")]
+        wheelhouse: Vec<PathBuf>,
+        /// What they are for, such as `linux/arm64`; what has native code is built for this machine only
+        #[arg(long, value_name = "OS/ARCH", value_parser = told::<Platform>)]
+        platform: Option<Platform>,
     },
     /// Write them into a directory, with their hashes
     #[command(after_help = "\

@@ -1,5 +1,6 @@
 //! What has only sources: a source distribution is built in a sealed room, once, and its wheel is what others' are.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -281,6 +282,13 @@ fn wheels_are_built_without_an_image_and_shared() {
     assert_eq!(shop.wheels(&["export", "wheelhouse"]).status, 0);
     assert!(shop.town.path("wheelhouse/SHA256SUMS").is_file());
     assert_eq!(names(&shop.wheels(&["gc"])), ["toy_raw-1.0-py3-none-any.whl"]);
+    // A directory of wheels, such as a team's that nobody here may write to, serves as it is.
+    let house = shop.town.path("wheelhouse");
+    std::fs::set_permissions(&house, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let ran = shop.wheels(&[&build[..], &["--wheelhouse", "wheelhouse"]].concat());
+    let table: Vec<String> = ran.stdout.lines().skip(1).take(1).map(what).collect();
+    assert_eq!(table, ["toy-bad 1.0 … built"]);
+    std::fs::set_permissions(&house, std::fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(names(&shop.wheels(&["import", "wheelhouse"])), ["toy_raw-1.0-py3-none-any.whl"]);
     // What came from elsewhere isn't built: only the other is left.
     let ran = shop.wheels(&build);
