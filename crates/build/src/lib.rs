@@ -17,6 +17,7 @@ pub mod images;
 pub mod interpreter;
 pub mod layers;
 pub mod libs;
+mod likely;
 pub mod lock;
 mod mirrors;
 pub mod native;

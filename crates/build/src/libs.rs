@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::contents::Missing;
 use crate::debian::{self, Debian, DebianError};
 use crate::event::Reporter;
+use crate::likely::{self, Names, Wanted};
 use crate::native::{Facted, LARGE};
 use crate::needs::{self, Lack, Scope, Weight};
 use crate::outside;
@@ -110,7 +111,7 @@ pub fn libs(
     for path in paths {
         seen.look_at(path)?;
     }
-    let Seen { tree, facted, names } = seen;
+    let Seen { tree, facted, names, named } = seen;
     let scope = Scope { machine: platform.elf(), python_minor: None };
     let asking: Facted = facted
         .iter()
@@ -125,11 +126,13 @@ pub fn libs(
     let lacks = needs::look(&tree, &facted, &asking, scope);
     let client = outside::client(request, reporter).map_err(LibsError::Client)?;
     let archive = Archive { debian: None, client: &client, store, request, platform, reporter };
-    let libraries = libraries(lacks, &names, archive)?;
+    let libraries = libraries((lacks, &names), (named, &likely::library_files(&tree)), archive)?;
+    let adds_likely = settings.likely_libraries.as_ref().is_some_and(|said| said.value);
     let is_added = |library: &&Library| match library.weight {
         Weight::Required => true,
         Weight::Optional => library.bytes <= FOR_PLUGINS,
         Weight::OneOf => false,
+        Weight::Likely => adds_likely,
     };
     let packages = libraries.iter().filter(is_added).filter_map(|library| library.package.clone()).collect();
     let suite = debian::suite(settings).value;
@@ -152,6 +155,24 @@ impl Archive<'_> {
         soname: &str,
         present: &BTreeSet<PackageName>,
     ) -> Result<Option<(PackageName, u64)>, DebianError> {
+        let outside = (self.client, self.store);
+        let options = ClosureOptions { left_out: setup::left_out() };
+        let missing = Missing::Soname(soname.to_owned());
+        let suppliers = self.debian()?.suppliers(outside, &missing, present, &options)?;
+        Ok(suppliers.into_iter().next().map(|supplier| (supplier.package, supplier.bytes)))
+    }
+
+    /// Returns the soname of a library that a name means, if anybody has it.
+    fn soname(&mut self, wanted: &Wanted) -> Result<Option<String>, DebianError> {
+        let outside = (self.client, self.store);
+        let listed = match wanted {
+            Wanted::Soname(_) => Vec::new(),
+            Wanted::Stem(_) => self.debian()?.alike(outside, &wanted.beginning())?,
+        };
+        Ok(wanted.soname(&listed))
+    }
+
+    fn debian(&mut self) -> Result<&Debian, DebianError> {
         let debian = match self.debian.take() {
             Some(debian) => debian,
             None => {
@@ -159,18 +180,14 @@ impl Archive<'_> {
                 Debian::open(self.client, wishes, self.platform.debian(), self.reporter)?
             }
         };
-        let debian = self.debian.insert(debian);
-        let options = ClosureOptions { left_out: setup::left_out() };
-        let (missing, outside) = (Missing::Soname(soname.to_owned()), (self.client, self.store));
-        let suppliers = debian.suppliers(outside, &missing, present, &options)?;
-        Ok(suppliers.into_iter().next().map(|supplier| (supplier.package, supplier.bytes)))
+        Ok(self.debian.insert(debian))
     }
 }
 
 /// Brings together who needs each library, and asks who has it.
 fn libraries(
-    lacks: Vec<Lack>,
-    names: &BTreeMap<ImagePath, String>,
+    (lacks, names): (Vec<Lack>, &BTreeMap<ImagePath, String>),
+    (named, there): (BTreeMap<Names, String>, &BTreeSet<String>),
     mut archive: Archive<'_>,
 ) -> Result<Vec<Library>, LibsError> {
     let mut needed: BTreeMap<String, (Weight, BTreeSet<String>)> = BTreeMap::new();
@@ -197,8 +214,41 @@ fn libraries(
             present = found;
         }
     }
+    for (names, by) in named {
+        let wanted = names.wanted();
+        if wanted.iter().any(|wanted| wanted.is_among(there)) {
+            continue;
+        }
+        likely(&wanted, by, &mut libraries, &mut archive, &present)?;
+    }
     libraries.sort_by(|one, other| one.soname.cmp(&other.soname));
     Ok(libraries)
+}
+
+/// Adds the first library that one of some names means and that anybody has.
+fn likely(
+    wanted: &[Wanted],
+    by: String,
+    libraries: &mut Vec<Library>,
+    archive: &mut Archive<'_>,
+    present: &BTreeSet<PackageName>,
+) -> Result<(), LibsError> {
+    for wanted in wanted {
+        let Some(soname) = archive.soname(wanted)? else { continue };
+        if let Some(known) = libraries.iter_mut().find(|library| library.soname == soname) {
+            // What is needed anyway isn't only likely.
+            if known.weight == Weight::Likely {
+                known.needed_by.insert(by);
+            }
+            return Ok(());
+        }
+        if let Some((package, bytes)) = archive.supplier(&soname, present)? {
+            let (weight, package) = (Weight::Likely, Some(package.to_string()));
+            libraries.push(Library { soname, weight, package, bytes, needed_by: BTreeSet::from([by]) });
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// The files that were named, and those below them.
@@ -208,6 +258,8 @@ struct Seen {
     facted: Facted,
     /// What the user calls them.
     names: BTreeMap<ImagePath, String>,
+    /// What is loaded by name, and by which file.
+    named: BTreeMap<Names, String>,
 }
 
 impl Seen {
@@ -266,10 +318,15 @@ impl Seen {
                 let target = fs::read_link(&path).map_err(failed(&path))?;
                 let target = target.to_string_lossy().into_owned();
                 self.insert(&path, Entry::symlink(target));
-            } else if kind.is_file()
-                && let Some(facts) = loose(&path).map_err(failed(&path))?
-            {
-                self.add(&path, called.display().to_string(), facts);
+            } else if kind.is_file() {
+                let size = entry.metadata().map_err(failed(&path))?.len();
+                let read = || fs::read_to_string(&path);
+                self.note(likely::in_python(&called.to_string_lossy(), size, read), &called);
+                if let Some(facts) = loose(&path).map_err(failed(&path))? {
+                    let file = fs::File::open(&path).map_err(failed(&path))?;
+                    self.note(likely::in_elf(&facts, file).map_err(failed(&path))?, &called);
+                    self.add(&path, called.display().to_string(), facts);
+                }
             }
         }
         Ok(())
@@ -279,6 +336,14 @@ impl Seen {
         let file =
             fs::File::open(wheel).map_err(|source| LibsError::Read { path: wheel.to_owned(), source })?;
         let read = each_file(file, |member, reader| {
+            if member.ends_with(".py") {
+                let mut text = String::new();
+                // What isn't UTF-8 is no file that Python would take.
+                let read = reader.take(likely::LARGEST_PYTHON).read_to_string(&mut text);
+                let size = read.as_ref().map_or(0, |size| *size as u64);
+                self.note(likely::in_python(member, size, || read.map(|_| text)), &called.join(member));
+                return Ok(());
+            }
             let mut bytes = vec![0; 4];
             // An empty or short file is none.
             if reader.read_exact(&mut bytes).is_err() || !is_elf(&bytes) {
@@ -286,11 +351,18 @@ impl Seen {
             }
             reader.read_to_end(&mut bytes)?;
             if let Ok(facts) = Facts::read(&bytes) {
+                self.note(likely::in_elf(&facts, &bytes[..])?, &called.join(member));
                 self.add(&wheel.join(member), called.join(member).display().to_string(), facts);
             }
             Ok(())
         });
         read.map_err(|source| LibsError::Wheel { path: called.to_owned(), source })
+    }
+
+    fn note(&mut self, found: Vec<Names>, called: &Path) {
+        for names in found {
+            self.named.entry(names).or_insert_with(|| called.display().to_string());
+        }
     }
 
     /// Adds a file that was named, or lies below what was.

@@ -51,6 +51,8 @@ pub enum Weight {
     Optional,
     /// Another file like the one that needs it needs another version of it.
     OneOf,
+    /// Some file names it, and would load it by that name.
+    Likely,
 }
 
 /// Where the files are to work.

@@ -15,8 +15,21 @@ pub struct Plan {
     pub base: String,
     /// What goes in, layer by layer, the lowest first.
     pub items: Vec<Item>,
+    /// Libraries that wheels seem to load by name, and that the image hasn't got.
+    pub likely: Vec<Likely>,
     /// What cannot be known before more is fetched, and how it would be.
     pub unknown: Vec<String>,
+}
+
+/// A library that a distribution seems to load by name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct Likely {
+    /// Its soname.
+    pub library: String,
+    /// The package that has it.
+    pub package: String,
+    /// The distribution: `soundfile 0.13.1`.
+    pub by: String,
 }
 
 /// Something that goes into an image.

@@ -220,6 +220,8 @@ pub struct Wishes {
     pub tools: Vec<String>,
     /// Libraries that the project does without: neither added nor missed, by soname or its beginning (`libfoo`).
     pub optional_libraries: Vec<String>,
+    /// Whether libraries are added that wheels seem to load by name.
+    pub likely_libraries: Option<bool>,
     /// Files to add: where in the image, from where in the project.
     pub files: BTreeMap<ImagePath, PathBuf>,
     /// Dependency groups to install besides the project's dependencies.
@@ -470,6 +472,7 @@ settings! {
     scalar package: String;
     scalar strict: bool;
     scalar shell: bool;
+    scalar likely_libraries: bool;
     scalar layers: LayerPolicy;
     scalar compression: Packing;
     merged env: BTreeMap<String, String>;

@@ -3,6 +3,7 @@
 //! What a lock answers is answered without asking the archive anything, so that a build with a complete one reads
 //! no index. What it doesn't is chosen from the archive as it is today; what is locked stays where it can.
 
+mod likely;
 mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet};

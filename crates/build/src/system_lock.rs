@@ -15,6 +15,7 @@ use minke_cas::{Digest, SourceUrl};
 
 use crate::debian::Pick;
 use crate::interpreter::InterpreterPin;
+use crate::likely::Wanted;
 use crate::platform::Platform;
 use crate::workshop::recipe::{Recipe, RecipeKey};
 
@@ -195,6 +196,18 @@ impl LockedPlatform {
         let is_reason = |why: &String| why.rsplit_once(": ").is_some_and(|(_, asked)| asked == soname);
         let mut packages = self.of_image().filter(|pick| pick.why.iter().any(is_reason));
         packages.next().map(|pick| pick.name.as_str())
+    }
+
+    /// Returns the library that was added because a name means it, and its package; the reason says so.
+    pub(crate) fn supplier_of_likely(&self, wanted: &Wanted) -> Option<(&str, &str)> {
+        let is_it = |asked: &str| match wanted {
+            Wanted::Soname(soname) => asked == soname,
+            Wanted::Stem(_) => asked.starts_with(&wanted.beginning()),
+        };
+        self.of_image().find_map(|pick| {
+            let asked = pick.why.iter().filter_map(|why| Some(why.rsplit_once(": ")?.1));
+            Some((asked.into_iter().find(|asked| is_it(asked))?, pick.name.as_str()))
+        })
     }
 
     /// Returns all packages, the base's first, then the image's.

@@ -363,9 +363,13 @@ fn lock_task(arguments: LockArguments, around: &Surroundings) -> Result<BuildTas
 }
 
 fn libs_task(arguments: LibsArguments, around: &Surroundings) -> Result<LibsTask, UsageError> {
-    let LibsArguments { paths, packages, base, platform } = arguments;
+    let LibsArguments { paths, packages, likely_libraries, base, platform } = arguments;
     let none = Wishes::default;
-    let said = vec![("--base", Wishes { base, ..none() }), ("--platform", Wishes { platform, ..none() })];
+    let said = vec![
+        ("--likely-libraries", Wishes { likely_libraries: likely_libraries.then_some(true), ..none() }),
+        ("--base", Wishes { base, ..none() }),
+        ("--platform", Wishes { platform, ..none() }),
+    ];
     let shown = if packages { LibsShown::Packages } else { LibsShown::Libraries };
     let wishes = wishes_over(vec![said], around)?;
     let task = BuildTask::of(around.absolute(".".as_ref()), wishes, LockPolicy::Show);
@@ -423,7 +427,16 @@ fn from_here(wish: StandaloneWish, around: &Surroundings) -> PythonWish {
 }
 
 fn system_wishes(arguments: SystemArguments) -> Said {
-    let SystemArguments { base, platform, shell, system_package, tool, optional_library, ignore } = arguments;
+    let SystemArguments {
+        base,
+        platform,
+        shell,
+        system_package,
+        tool,
+        optional_library,
+        likely_libraries,
+        ignore,
+    } = arguments;
     let none = Wishes::default;
     vec![
         ("--base", Wishes { base, ..none() }),
@@ -432,6 +445,7 @@ fn system_wishes(arguments: SystemArguments) -> Said {
         ("--system-package", Wishes { system_packages: system_package, ..none() }),
         ("--tool", Wishes { tools: tool, ..none() }),
         ("--optional-library", Wishes { optional_libraries: optional_library, ..none() }),
+        ("--likely-libraries", Wishes { likely_libraries: likely_libraries.then_some(true), ..none() }),
         ("--ignore", Wishes { ignore, ..none() }),
     ]
 }

@@ -90,6 +90,7 @@ pub(super) struct GroundKey<'key> {
     app: Vec<(String, Digest)>,
     wished: Vec<DebName>,
     optional: &'key [String],
+    likely: bool,
     strict: bool,
     layers: String,
     packing: String,
@@ -160,6 +161,7 @@ impl Foreman<'_> {
             app,
             wished: self.wished_packages()?.into_keys().collect(),
             optional: &settings.optional_libraries,
+            likely: self.adds_likely(),
             strict: settings.strict.as_ref().is_some_and(|said| said.value),
             layers: format!("{:?}", self.layer_policy()),
             packing: format!(

@@ -3,16 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minke_cas::Tree;
+use minke_distro::PackageName;
 
 use super::base::{Base, Distribution};
 use super::ground::Added;
 use super::{Foreman, owner};
 use crate::debian::Roots;
 use crate::error::BuildError;
+use crate::likely::{self, Names};
 use crate::native::{self, Facted};
 use crate::needs::{self, Lack, Scope, Told, UnmetError, Weight};
 use crate::parts::{Owner, Part, Settled, Strictness, settle};
 use crate::system;
+
+/// Something that a distribution seems to load by name.
+pub(super) struct Likely {
+    /// The names.
+    pub(super) names: Names,
+    /// The distribution: `soundfile 0.13.1`.
+    pub(super) by: String,
+    /// The soname of the library, and who has it; none if nobody has.
+    pub(super) found: Option<(String, PackageName)>,
+}
 
 /// How many files of another version an error lists.
 const ALIKE: usize = 3;
@@ -43,6 +55,20 @@ impl Foreman<'_> {
             return self.without_system(base, later, &lacks);
         };
         let mut more = self.supplied(distribution, &lacks, &later)?;
+        let mut unknown = BTreeSet::new();
+        if self.adds_likely() {
+            let parts = made.parts.iter().chain(&later).cloned().collect();
+            let tree = settle(parts, Strictness::LaterWins).map_err(BuildError::Settle)?.tree;
+            for likely in self.likely(base, &tree, &later)? {
+                match likely.found {
+                    Some((soname, package)) => {
+                        let why = format!("{} loads by name: {soname}", likely.by);
+                        more.entry(package).or_default().insert(why);
+                    }
+                    None => unknown.extend(likely.names.0.into_iter().next()),
+                }
+            }
+        }
         more.retain(|name, _| !distribution.picks.iter().any(|there| there.name == name.as_str()));
         let picks = self.supply.system(self.platform(), &distribution.roots, &more)?;
         let packages = self.fetch_packages(&picks)?;
@@ -56,7 +82,9 @@ impl Foreman<'_> {
             parts.push(setup.map_err(BuildError::System)?);
             lacks = look(&parts, facted.clone())?;
         }
-        let lacking: BTreeSet<String> = lacks.iter().filter_map(Lack::soname).map(str::to_owned).collect();
+        let mut lacking: BTreeSet<String> =
+            lacks.iter().filter_map(Lack::soname).map(str::to_owned).collect();
+        lacking.extend(unknown);
         self.supply.keep_lacking(self.platform(), &lacking);
         self.judge(lacks, &later, &format!("Debian {}", self.suite_name()))?;
         let cache = native::loader_cache(self.store, &joined, &facted);
@@ -84,6 +112,31 @@ impl Foreman<'_> {
         }
         let parts = self.made(base)?.parts.iter().cloned().chain(later).collect();
         Ok((parts, Added::default()))
+    }
+
+    /// Tells whether libraries are added that wheels seem to load by name.
+    pub(super) fn adds_likely(&self) -> bool {
+        self.request.settings.likely_libraries.as_ref().is_some_and(|said| said.value)
+    }
+
+    /// Returns what the distributions among parts seem to load by name and `tree`, in which they lie, hasn't got.
+    pub(super) fn likely(&self, base: &Base, tree: &Tree, later: &[Part]) -> Result<Vec<Likely>, BuildError> {
+        let Some(distribution) = &base.distribution else { return Ok(Vec::new()) };
+        let (there, optional) = (likely::library_files(tree), &self.request.settings.optional_libraries);
+        let mut all: BTreeMap<Names, String> = BTreeMap::new();
+        for part in later.iter().filter(|part| matches!(part.owner, Owner::Distribution { .. })) {
+            for names in likely::in_tree(self.store, &part.tree)?.into_keys() {
+                let is_there = names.wanted().iter().any(|wanted| wanted.is_among(&there));
+                if !is_there && !names.0.iter().any(|name| needs::is_named(optional, name)) {
+                    all.entry(names).or_insert_with(|| part.owner.name());
+                }
+            }
+        }
+        let found = |(names, by): (Names, String)| {
+            let found = self.supply.of_likely(self.platform(), &names, &distribution.roots);
+            Ok(Likely { found: found?, names, by })
+        };
+        all.into_iter().map(found).collect()
     }
 
     /// Leaves out what the settings do without, and what comes with the driver of the machine.

@@ -1,13 +1,18 @@
 //! The plan: the decisions of a build, without its downloads.
 
 use super::base::Base;
+use std::collections::BTreeSet;
+
+use minke_cas::Epoch;
+use minke_python::Installed;
+
 use super::{BuildError, Foreman, Hop, Unit};
 use crate::debian::Pick;
 use crate::layers;
 use crate::lock;
 use crate::outside;
-use crate::parts::Owner;
-use crate::plan::{Item, Plan};
+use crate::parts::{Owner, Part, Strictness, settle};
+use crate::plan::{Item, Likely, Plan};
 use crate::project::{Project, Shape};
 use crate::uv::{self, FindUvError, Resolver};
 use crate::wheels::{self, Needs, Wheel};
@@ -21,6 +26,7 @@ impl Foreman<'_> {
         let mut unknown = Vec::new();
         let needs = self.needs(&project, &base)?;
         let mut items = self.packages(&base, &mut unknown)?;
+        let likely = self.likely_of(&base, &needs.wheels, &items, &mut unknown)?;
         items.extend(self.wheels_of(&needs.wheels));
         items.extend(self.own_items(&project, &needs));
         let order = |item: &Item| layer_rank(&item.layer);
@@ -31,6 +37,7 @@ impl Foreman<'_> {
             target: base.target.to_string(),
             base: base.title.clone(),
             items,
+            likely,
             unknown,
         })
     }
@@ -101,6 +108,48 @@ impl Foreman<'_> {
         };
         items.extend(picks.iter().map(|pick| item("system", pick)));
         Ok(items)
+    }
+
+    /// Returns what the wheels that were fetched before seem to load by name and none of the packages has.
+    fn likely_of(
+        &self,
+        base: &Base,
+        wheels: &[Wheel],
+        packages: &[Item],
+        unknown: &mut Vec<String>,
+    ) -> Result<Vec<Likely>, BuildError> {
+        let is_here =
+            |wheel: &&Wheel| wheel.source.as_ref().is_none_or(|source| self.store.has_source(source));
+        let here: Vec<Wheel> = wheels.iter().filter(is_here).cloned().collect();
+        let part = |installed: Installed| Part {
+            owner: Owner::Distribution {
+                name: installed.name.to_string(),
+                version: installed.version.to_string(),
+                wheel_size: 0,
+            },
+            tree: installed.tree,
+            epoch: Epoch::FIXED,
+        };
+        let parts: Vec<Part> = self.installed(base, &here)?.into_iter().map(part).collect();
+        let tree = settle(parts.clone(), Strictness::LaterWins).map_err(BuildError::Settle)?.tree;
+        let found = match self.likely(base, &tree, &parts) {
+            Ok(found) => found,
+            // It is a hint: a plan is one without it.
+            Err(error) => {
+                unknown.push(format!("who has what wheels seem to load by name: {error}"));
+                return Ok(Vec::new());
+            }
+        };
+        // Two names of one library are one.
+        let likely: BTreeSet<Likely> = found
+            .into_iter()
+            .filter_map(|likely| {
+                let (library, package) = likely.found?;
+                let is_there = packages.iter().any(|item| item.name == package.as_str());
+                (!is_there).then(|| Likely { library, package: package.to_string(), by: likely.by })
+            })
+            .collect();
+        Ok(likely.into_iter().collect())
     }
 
     fn wheels_of(&self, wheels: &[Wheel]) -> Vec<Item> {

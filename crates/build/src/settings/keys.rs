@@ -32,6 +32,7 @@ const TOP: &[&str] = &[
     "ignore",
     "labels",
     "layers",
+    "likely-libraries",
     "no-binary",
     "optional-libraries",
     "package",

@@ -150,6 +150,9 @@ pub(crate) struct SystemArguments {
     /// A library that the project does without, such as libfoo.so.1 or libfoo (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) optional_library: Vec<String>,
+    /// Add the libraries that wheels seem to load by name while they run
+    #[arg(long)]
+    pub(crate) likely_libraries: bool,
     /// A pattern to leave out, as in .dockerignore (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub(crate) ignore: Vec<String>,

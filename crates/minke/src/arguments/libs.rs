@@ -23,6 +23,9 @@ pub(crate) struct LibsArguments {
     /// Print the packages' names alone, one a line
     #[arg(long)]
     pub(crate) packages: bool,
+    /// Count those that seem to be loaded by name among the packages
+    #[arg(long)]
+    pub(crate) likely_libraries: bool,
     /// The Debian suite whose packages are asked [default: the project's here, else trixie]
     #[arg(long, value_name = "SUITE")]
     pub(crate) base: Option<String>,

@@ -176,7 +176,7 @@ pub(crate) fn why(reasons: Option<&[Reason]>) -> Vec<String> {
 
 /// Writes a plan.
 pub(crate) fn plan(plan: &Plan, width: usize, paint: Paint) -> Vec<String> {
-    let Plan { name, platform, target, base, items, unknown } = plan;
+    let Plan { name, platform, target, base, items, likely, unknown } = plan;
     let columns =
         [words("name"), words("version"), words("layer"), words("kind"), numbers("size"), words("why")];
     let row = |item: &minke_build::plan::Item| {
@@ -188,6 +188,12 @@ pub(crate) fn plan(plan: &Plan, width: usize, paint: Paint) -> Vec<String> {
     let rows: Vec<_> = items.iter().map(row).collect();
     let mut lines = vec![harmless(&format!("{name} for {platform}: {target}, {base}")).into_owned()];
     lines.extend(lay_out(&columns, &rows, width, paint));
+    let likely = likely.iter().map(|minke_build::plan::Likely { library, package, by }| {
+        let told =
+            format!("likely: `{library}` of {package}, which {by} seems to load; `likely-libraries` adds it");
+        harmless(&told).into_owned()
+    });
+    lines.extend(likely);
     lines.extend(unknown.iter().map(|unknown| format!("unknown: {}", harmless(unknown))));
     lines
 }
@@ -215,6 +221,7 @@ fn kind(weight: Weight) -> String {
         Weight::Required => "required",
         Weight::Optional => "plugin",
         Weight::OneOf => "one of",
+        Weight::Likely => "likely",
     }
     .to_owned()
 }

@@ -183,6 +183,48 @@ fn for_plugins_alone_only_what_is_small_is_added() {
     "#);
 }
 
+/// A wheel that loads one library by name, which somebody has, and one that nobody has.
+fn by_name() -> Wheel {
+    let module = "import ctypes.util\n\
+        known = ctypes.util.find_library('toysound')\n\
+        other = ctypes.util.find_library('nowhere')\n\
+        clib = ctypes.CDLL('libc.so.6')\n";
+    Wheel::new("toy-caller", "1").file("toy_caller.py", module)
+}
+
+#[test]
+fn a_library_that_is_loaded_by_name_is_told_and_added_where_that_is_wished() {
+    let Some(town) = town(by_name()) else { return };
+    town.builds(&["shop"]);
+    assert_snapshot!(added(&town), @"system = []");
+    let planned = town.minke(&["plan", "shop"]).stdout;
+    let told: Vec<_> = planned.lines().filter(|line| line.starts_with("likely")).collect();
+    assert_snapshot!(told.join("\n"), @"likely: `libtoysound.so.7` of libtoysound7, which toy-caller 1 seems to load; `likely-libraries` adds it");
+    let first = town.builds(&["shop", "--likely-libraries"]);
+    assert_snapshot!(added(&town), @r#"
+        system = ["libtoysound7"]
+        lacking = ["nowhere"]
+        name = "libtoysound7"
+        why = ["toy-caller 1 loads by name: libtoysound.so.7"]
+        name = "libtoywave1"
+        why = ["libtoysound7 needs it"]
+    "#);
+    let before = asked(&town);
+    let own = town.path("own-cache");
+    let mut locked = town.command(&["build", "--quiet", "--locked", "--likely-libraries", "shop"]);
+    let locked = town.finish(locked.env("MINKE_CACHE", own).spawn().expect("minke starts"));
+    assert_eq!((locked.status, locked.stdout.trim_end()), (0, first.as_str()), "{}", locked.stderr);
+    assert_eq!(asked(&town), before, "nobody was asked what the archive has");
+    let planned = town.minke(&["plan", "shop"]).stdout;
+    assert!(!planned.contains("likely:"), "what is in the image isn't told: {planned}");
+    town.write("tree/caller.py", "import ctypes\nctypes.CDLL('libtoysound.so.7')\n");
+    assert_snapshot!(town.minke(&["libs", "tree"]).stdout, @r"
+        library           package       brings  kind    needed by
+        libtoysound.so.7  libtoysound7  2.0 kB  likely  tree/caller.py
+    ");
+    assert_snapshot!(town.minke(&["libs", "--packages", "--likely-libraries", "tree"]).stdout, @"libtoysound7");
+}
+
 #[test]
 fn what_files_need_is_found_in_directories_wheels_and_programs() {
     let wheel = sound(&["libtoysound.so.7", "libnowhere.so.9"]);
