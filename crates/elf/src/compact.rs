@@ -7,7 +7,7 @@
 
 mod check;
 mod layout;
-mod raw;
+pub(crate) mod raw;
 mod recipe;
 mod sections;
 
@@ -101,7 +101,7 @@ pub fn plan<R: Read + Seek>(mut file: R, strip: Strip) -> io::Result<Result<Reci
         Ok(image) => image,
         Err(kept) => return Ok(Err(kept)),
     };
-    if let Err(kept) = suits(&image) {
+    if let Err(kept) = image.suits() {
         return Ok(Err(kept));
     }
     if let Some(bytes) = appended(&image, &mut file)? {
@@ -124,42 +124,48 @@ pub fn plan<R: Read + Seek>(mut file: R, strip: Strip) -> io::Result<Result<Reci
     Ok(same.map(|()| recipe).map_err(|what| Kept::Uncertain { what }))
 }
 
-/// Tells whether a file is one that we know how to move about.
-fn suits(image: &Image) -> Result<(), Kept> {
-    const EXECUTABLE: u16 = 2;
-    const SHARED: u16 = 3;
-    if !matches!(image.header.kind, EXECUTABLE | SHARED) || image.loads().next().is_none() {
-        return Err(Kept::NotLoaded);
-    }
-    let within = |end: u64| end <= image.length;
-    let inside = |program: &Program| program.file_bytes == 0 || within(program.range().end);
-    if !image.programs.iter().all(inside) || !layout::side_by_side(image) {
-        return Err(Kept::Malformed { part: "segments" });
-    }
-    if !image.sections.iter().filter_map(|section| section.range()).all(|range| within(range.end)) {
-        return Err(Kept::Malformed { part: "section headers" });
-    }
-    if image.programs_range().start < image.format.header_size() {
-        return Err(Kept::Malformed { part: "program headers" });
-    }
-    let aligned = |load: &Program| {
-        let modulus = load.modulus();
-        modulus.is_power_of_two() && load.offset % modulus == load.address % modulus
-    };
-    if !image.loads().all(aligned) {
-        return Err(Kept::Misaligned);
-    }
-    // A segment's bytes cannot be those of a section that has none, unless these are each thread's own.
-    const THREADS: u64 = 0x400;
-    let hollow = image.sections.iter().any(|section| {
-        let covered = |load: &Program| {
-            let end = load.address.saturating_add(load.file_bytes);
-            load.address <= section.address && section.address < end
+impl Image {
+    /// Tells whether a file is one that we know how to move about.
+    pub(crate) fn suits(&self) -> Result<(), Kept> {
+        let image = self;
+        const EXECUTABLE: u16 = 2;
+        const SHARED: u16 = 3;
+        if !matches!(image.header.kind, EXECUTABLE | SHARED) || image.loads().next().is_none() {
+            return Err(Kept::NotLoaded);
+        }
+        let within = |end: u64| end <= image.length;
+        let inside = |program: &Program| program.file_bytes == 0 || within(program.range().end);
+        if !image.programs.iter().all(inside) || !layout::side_by_side(image) {
+            return Err(Kept::Malformed { part: "segments" });
+        }
+        if !image.sections.iter().filter_map(|section| section.range()).all(|range| within(range.end)) {
+            return Err(Kept::Malformed { part: "section headers" });
+        }
+        if image.programs_range().start < image.format.header_size() {
+            return Err(Kept::Malformed { part: "program headers" });
+        }
+        let aligned = |load: &Program| {
+            let modulus = load.modulus();
+            modulus.is_power_of_two() && load.offset % modulus == load.address % modulus
         };
-        let without_bytes = section.kind == raw::SHT_NOBITS && section.size > 0;
-        without_bytes && section.is_allocated() && section.flags & THREADS == 0 && image.loads().any(covered)
-    });
-    if hollow { Err(Kept::Separated) } else { Ok(()) }
+        if !image.loads().all(aligned) {
+            return Err(Kept::Misaligned);
+        }
+        // A segment's bytes cannot be those of a section that has none, unless these are each thread's own.
+        const THREADS: u64 = 0x400;
+        let hollow = image.sections.iter().any(|section| {
+            let covered = |load: &Program| {
+                let end = load.address.saturating_add(load.file_bytes);
+                load.address <= section.address && section.address < end
+            };
+            let without_bytes = section.kind == raw::SHT_NOBITS && section.size > 0;
+            without_bytes
+                && section.is_allocated()
+                && section.flags & THREADS == 0
+                && image.loads().any(covered)
+        });
+        if hollow { Err(Kept::Separated) } else { Ok(()) }
+    }
 }
 
 /// Returns how many bytes follow the last part of a file; zeros are nobody's data.

@@ -2,10 +2,11 @@
 //!
 //! [`Facts`] is what one file says, [`Symbols`] what it offers and wants; [`Resolver`] follows the needs of many through a tree, as the loader
 //! would; [`ldcache`] writes the list in which the loader looks names up; [`compact()`] takes out what no loader
-//! reads. Bytes and values in, values and bytes out: nothing here opens a file.
+//! reads, and [`edit()`] changes names and needs. Bytes and values in, values and bytes out: nothing here opens a file.
 
 mod compact;
 mod dynamic;
+mod edit;
 mod facts;
 pub mod ldcache;
 mod read;
@@ -13,6 +14,7 @@ mod resolve;
 mod symbols;
 
 pub use compact::{Kept, Recipe, Strip, View, compact, plan};
+pub use edit::{Edit, EditError, Search, edit};
 pub use facts::{AbiTag, Class, Endian, Facts, Kind, Machine, Segment, SegmentKind, Stack, X86Level};
 pub use read::{ElfError, is_elf};
 pub use resolve::{Loader, MissingVersion, Process, Resolution, Resolver, Unbound, Unmet};

@@ -12,100 +12,100 @@ use super::Kept;
 
 /// How the numbers of one file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Format {
+pub(crate) struct Format {
     wide: bool,
     big: bool,
 }
 
 /// What the first header says, as far as we change or need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) kind: u16,
-    pub(super) machine: u16,
-    pub(super) programs_at: u64,
-    pub(super) programs: u16,
-    pub(super) sections_at: u64,
-    pub(super) sections: u16,
-    pub(super) names: u16,
+pub(crate) struct Header {
+    pub(crate) kind: u16,
+    pub(crate) machine: u16,
+    pub(crate) programs_at: u64,
+    pub(crate) programs: u16,
+    pub(crate) sections_at: u64,
+    pub(crate) sections: u16,
+    pub(crate) names: u16,
 }
 
 /// One program header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Program {
-    pub(super) kind: u32,
-    pub(super) flags: u32,
-    pub(super) offset: u64,
-    pub(super) address: u64,
-    pub(super) physical: u64,
-    pub(super) file_bytes: u64,
-    pub(super) memory_bytes: u64,
-    pub(super) alignment: u64,
+pub(crate) struct Program {
+    pub(crate) kind: u32,
+    pub(crate) flags: u32,
+    pub(crate) offset: u64,
+    pub(crate) address: u64,
+    pub(crate) physical: u64,
+    pub(crate) file_bytes: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) alignment: u64,
 }
 
 /// One section header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Section {
-    pub(super) name: u32,
-    pub(super) kind: u32,
-    pub(super) flags: u64,
-    pub(super) address: u64,
-    pub(super) offset: u64,
-    pub(super) size: u64,
-    pub(super) link: u32,
-    pub(super) info: u32,
-    pub(super) alignment: u64,
-    pub(super) entry_size: u64,
+pub(crate) struct Section {
+    pub(crate) name: u32,
+    pub(crate) kind: u32,
+    pub(crate) flags: u64,
+    pub(crate) address: u64,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) link: u32,
+    pub(crate) info: u32,
+    pub(crate) alignment: u64,
+    pub(crate) entry_size: u64,
 }
 
-pub(super) const PT_LOAD: u32 = 1;
-pub(super) const PT_INTERP: u32 = 3;
-pub(super) const SHT_STRTAB: u32 = 3;
-pub(super) const SHT_NOBITS: u32 = 8;
-pub(super) const SHF_ALLOC: u64 = 2;
+pub(crate) const PT_LOAD: u32 = 1;
+pub(crate) const PT_INTERP: u32 = 3;
+pub(crate) const SHT_STRTAB: u32 = 3;
+pub(crate) const SHT_NOBITS: u32 = 8;
+pub(crate) const SHF_ALLOC: u64 = 2;
 
 impl Program {
-    pub(super) fn is_load(&self) -> bool {
+    pub(crate) fn is_load(&self) -> bool {
         self.kind == PT_LOAD
     }
 
     /// Returns the part of the file that the segment is made of.
-    pub(super) fn range(&self) -> Range<u64> {
+    pub(crate) fn range(&self) -> Range<u64> {
         self.offset..self.offset.saturating_add(self.file_bytes)
     }
 
     /// Returns what offset and address of a loaded segment must agree in: what the file says, but at least a page.
-    pub(super) fn modulus(&self) -> u64 {
+    pub(crate) fn modulus(&self) -> u64 {
         self.alignment.max(PAGE)
     }
 }
 
 impl Section {
-    pub(super) fn is_allocated(&self) -> bool {
+    pub(crate) fn is_allocated(&self) -> bool {
         self.flags & SHF_ALLOC != 0
     }
 
     /// Returns the part of the file that the section is made of; none if it has none there.
-    pub(super) fn range(&self) -> Option<Range<u64>> {
+    pub(crate) fn range(&self) -> Option<Range<u64>> {
         let in_file = !matches!(self.kind, 0 | SHT_NOBITS) && self.size > 0;
         in_file.then(|| self.offset..self.offset.saturating_add(self.size))
     }
 }
 
 /// The smallest page that any kernel maps.
-pub(super) const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// All headers of one file.
 #[derive(Debug, Clone)]
-pub(super) struct Image {
-    pub(super) format: Format,
+pub(crate) struct Image {
+    pub(crate) format: Format,
     /// The bytes of the first header.
-    pub(super) start: Vec<u8>,
-    pub(super) header: Header,
-    pub(super) programs: Vec<Program>,
-    pub(super) sections: Vec<Section>,
+    pub(crate) start: Vec<u8>,
+    pub(crate) header: Header,
+    pub(crate) programs: Vec<Program>,
+    pub(crate) sections: Vec<Section>,
     /// The names of the sections, as one table.
-    pub(super) names: Vec<u8>,
-    pub(super) length: u64,
+    pub(crate) names: Vec<u8>,
+    pub(crate) length: u64,
 }
 
 /// No table of section names is longer.
@@ -113,7 +113,7 @@ const LONGEST_NAMES: u64 = 1 << 24;
 
 impl Image {
     /// Reads all headers; the inner result is a reason to leave the file alone.
-    pub(super) fn read(file: &mut (impl Read + Seek)) -> io::Result<Result<Self, Kept>> {
+    pub(crate) fn read(file: &mut (impl Read + Seek)) -> io::Result<Result<Self, Kept>> {
         let length = file.seek(SeekFrom::End(0))?;
         let malformed = |part| Ok(Err(Kept::Malformed { part }));
         let Some(ident) = read_at(file, length, 0..16)? else { return Ok(Err(Kept::NotElf)) };
@@ -148,22 +148,22 @@ impl Image {
     }
 
     /// Returns where the program headers lie.
-    pub(super) fn programs_range(&self) -> Range<u64> {
+    pub(crate) fn programs_range(&self) -> Range<u64> {
         file_range(self.header.programs_at, self.header.programs.into(), self.format.program_size())
     }
 
     /// Returns where the section headers lie.
-    pub(super) fn sections_range(&self) -> Range<u64> {
+    pub(crate) fn sections_range(&self) -> Range<u64> {
         file_range(self.header.sections_at, self.header.sections.into(), self.format.section_size())
     }
 
     /// Returns a section's name; one that cannot be read is empty.
-    pub(super) fn name(&self, section: &Section) -> &[u8] {
+    pub(crate) fn name(&self, section: &Section) -> &[u8] {
         let rest = self.names.get(section.name as usize..).unwrap_or_default();
         rest.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
-    pub(super) fn loads(&self) -> impl Iterator<Item = &Program> {
+    pub(crate) fn loads(&self) -> impl Iterator<Item = &Program> {
         self.programs.iter().filter(|program| program.is_load())
     }
 }
@@ -174,7 +174,7 @@ fn file_range(start: u64, count: u64, size: u64) -> Range<u64> {
 }
 
 /// Reads a part of a file; none if the file ends before it does.
-pub(super) fn read_at(
+pub(crate) fn read_at(
     file: &mut (impl Read + Seek),
     length: u64,
     range: Range<u64>,
@@ -189,21 +189,26 @@ pub(super) fn read_at(
 }
 
 impl Format {
-    pub(super) fn header_size(self) -> u64 {
+    pub(crate) fn header_size(self) -> u64 {
         if self.wide { 64 } else { 52 }
     }
 
-    pub(super) fn program_size(self) -> u64 {
+    pub(crate) fn program_size(self) -> u64 {
         if self.wide { 56 } else { 32 }
     }
 
-    pub(super) fn section_size(self) -> u64 {
+    pub(crate) fn section_size(self) -> u64 {
         if self.wide { 64 } else { 40 }
     }
 
     /// Returns how the tables of such a file are aligned.
-    pub(super) fn word_size(self) -> u64 {
+    pub(crate) fn word_size(self) -> u64 {
         if self.wide { 8 } else { 4 }
+    }
+
+    /// Reads a number that takes all of these bytes, of which there are up to eight.
+    pub(crate) fn number(self, bytes: &[u8]) -> u64 {
+        Words { format: self, bytes, at: 0 }.take(bytes.len())
     }
 
     /// Reads the first header; none if its tables have entries of another size, or too many to be counted there.
@@ -231,11 +236,13 @@ impl Format {
     }
 
     /// Writes what may change over the bytes of a first header.
-    pub(super) fn write_header(self, header: &Header, bytes: &mut [u8]) {
+    pub(crate) fn write_header(self, header: &Header, bytes: &mut [u8]) {
         let tables = if self.wide { 32 } else { 28 };
         let word = self.word_size() as usize;
         self.put(header.programs_at, &mut bytes[tables..tables + word]);
         self.put(header.sections_at, &mut bytes[tables + word..tables + 2 * word]);
+        let counts = self.header_size() as usize - 8;
+        self.put(header.programs.into(), &mut bytes[counts..counts + 2]);
         let counts = self.header_size() as usize - 4;
         self.put(header.sections.into(), &mut bytes[counts..counts + 2]);
         self.put(header.names.into(), &mut bytes[counts + 2..counts + 4]);
@@ -253,7 +260,7 @@ impl Format {
     }
 
     /// Writes a program header as [`Format::program`] reads it.
-    pub(super) fn write_program(self, program: &Program, bytes: &mut Vec<u8>) {
+    pub(crate) fn write_program(self, program: &Program, bytes: &mut Vec<u8>) {
         let flags = u64::from(program.flags);
         self.push(4, program.kind.into(), bytes);
         if self.wide {
@@ -287,7 +294,7 @@ impl Format {
     }
 
     /// Writes a section header as [`Format::section`] reads it.
-    pub(super) fn write_section(self, section: &Section, bytes: &mut Vec<u8>) {
+    pub(crate) fn write_section(self, section: &Section, bytes: &mut Vec<u8>) {
         let word = self.word_size();
         self.push(4, section.name.into(), bytes);
         self.push(4, section.kind.into(), bytes);
@@ -300,14 +307,15 @@ impl Format {
         self.push(word, section.entry_size, bytes);
     }
 
-    fn push(self, size: u64, value: u64, bytes: &mut Vec<u8>) {
+    /// Adds a number of so many bytes.
+    pub(crate) fn push(self, size: u64, value: u64, bytes: &mut Vec<u8>) {
         let at = bytes.len();
         bytes.resize(at + size as usize, 0);
         self.put(value, &mut bytes[at..]);
     }
 
     /// Writes a number into as many bytes as there are; what doesn't fit is found by who reads it again.
-    fn put(self, value: u64, bytes: &mut [u8]) {
+    pub(crate) fn put(self, value: u64, bytes: &mut [u8]) {
         let size = bytes.len();
         if self.big {
             bytes.copy_from_slice(&value.to_be_bytes()[8 - size..]);
