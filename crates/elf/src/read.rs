@@ -49,10 +49,7 @@ impl Facts {
     /// [`ElfError::NotElf`] for anything else; [`ElfError::Malformed`] and [`ElfError::Excessive`] if what
     /// the loader reads makes no sense. Broken sections are no error.
     pub fn read(bytes: &[u8]) -> Result<Self, ElfError> {
-        match class(bytes)? {
-            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(bytes)?.facts(),
-            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(bytes)?.facts(),
-        }
+        facts(bytes)
     }
 
     /// Reads what an ELF file says, of which only those parts are in memory that say it.
@@ -63,11 +60,7 @@ impl Facts {
     /// # Errors
     /// As [`Facts::read`]; [`ElfError::Excessive`] also for tables that are longer than any library's.
     pub fn read_from(reader: impl Read + Seek) -> Result<Self, ElfError> {
-        let cache = ReadCache::new(reader);
-        match class(&cache)? {
-            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(&cache)?.facts(),
-            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(&cache)?.facts(),
-        }
+        facts(&ReadCache::new(reader))
     }
 }
 
@@ -77,10 +70,7 @@ impl Symbols {
     /// # Errors
     /// As [`Facts::read`].
     pub fn read(bytes: &[u8]) -> Result<Self, ElfError> {
-        match class(bytes)? {
-            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(bytes)?.symbols(),
-            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(bytes)?.symbols(),
-        }
+        symbols(bytes)
     }
 
     /// Reads the dynamic symbols of an ELF file, with nothing else of it in memory.
@@ -88,11 +78,21 @@ impl Symbols {
     /// # Errors
     /// As [`Facts::read_from`].
     pub fn read_from(reader: impl Read + Seek) -> Result<Self, ElfError> {
-        let cache = ReadCache::new(reader);
-        match class(&cache)? {
-            Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(&cache)?.symbols(),
-            Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(&cache)?.symbols(),
-        }
+        symbols(&ReadCache::new(reader))
+    }
+}
+
+fn facts<'data>(data: impl ReadRef<'data>) -> Result<Facts, ElfError> {
+    match class(data)? {
+        Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(data)?.facts(),
+        Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(data)?.facts(),
+    }
+}
+
+fn symbols<'data>(data: impl ReadRef<'data>) -> Result<Symbols, ElfError> {
+    match class(data)? {
+        Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(data)?.symbols(),
+        Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(data)?.symbols(),
     }
 }
 
