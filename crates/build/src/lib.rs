@@ -33,6 +33,7 @@ mod request;
 pub mod run;
 mod secrets;
 pub mod settings;
+pub mod slim;
 pub mod standalone;
 mod supply;
 pub mod system;
