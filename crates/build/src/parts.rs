@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use minke_cas::{Digest, Entry, Epoch, ImagePath, Tree, TreeError};
+use minke_cas::{Digest, Directory, Entry, Epoch, ImagePath, Tree, TreeError};
 
 /// What one owner brings into the image.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Cuts a part into pieces of some hundred files each, so that an edit compresses and compiles one of them.
+    /// Cuts a part into pieces of some sixty files each, so that an edit compresses and compiles one of them.
     ///
     /// A piece begins at a file whose path's own digest says so: a file that comes or goes moves no other border.
     pub fn pieces(self) -> Vec<Self> {
@@ -44,7 +44,7 @@ impl Part {
 
 /// Tells whether a file of this path begins a piece.
 pub fn begins_piece(path: &ImagePath) -> bool {
-    Digest::of(path.as_str().as_bytes()).as_bytes()[0] == 0
+    Digest::of(path.as_str().as_bytes()).as_bytes()[0] < 4
 }
 
 /// Who brings files into an image.
@@ -103,8 +103,10 @@ impl Owner {
 /// Who put each path there: a lookup, from which `minke explain` will answer.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    owners: BTreeMap<ImagePath, Vec<usize>>,
-    names: Vec<Owner>,
+    /// Each part with the files that are its.
+    brought: Vec<(Owner, Tree)>,
+    /// The parts that brought the same to a path that is another's.
+    also: BTreeMap<ImagePath, Vec<usize>>,
 }
 
 /// Two distributions brought different files to one path, and the later one's is in the image.
@@ -169,18 +171,19 @@ impl Settled {
     /// Tells whether each of the project's own files lies where nobody else wants one, and no other of its parts.
     pub fn is_apart(&self) -> bool {
         let is_own = |owner: &Owner| matches!(owner, Owner::Project { .. });
-        let is_shared = |owners: &Vec<usize>| {
-            owners.len() > 1 && owners.iter().any(|&index| is_own(&self.ledger.names[index]))
-        };
         let overrules = |overruled: &Overruled| is_own(&overruled.loser) || is_own(&overruled.winner);
-        !self.ledger.owners.values().any(is_shared) && !self.overruled.iter().any(overrules)
+        !self.ledger.also.keys().any(|path| self.ledger.owners(path).any(is_own))
+            && !self.overruled.iter().any(overrules)
     }
 }
 
 impl Ledger {
     /// Returns who brought a path, the one whose file it is first.
     pub fn owners(&self, path: &ImagePath) -> impl Iterator<Item = &Owner> {
-        self.owners.get(path).into_iter().flatten().map(|&index| &self.names[index])
+        let has = |tree: &Tree| matches!(tree.get(path), Some(Entry::File(_) | Entry::Symlink(_)));
+        let first = self.brought.iter().find(|(_, tree)| has(tree)).map(|(owner, _)| owner);
+        let also = self.also.get(path).into_iter().flatten();
+        first.into_iter().chain(also.map(|&index| &self.brought[index].0))
     }
 }
 
@@ -192,40 +195,49 @@ impl Ledger {
 /// [`SettleError`] if parts other than two distributions disagree, or any with [`Strictness::Refuse`].
 pub fn settle(mut parts: Vec<Part>, strictness: Strictness) -> Result<Settled, SettleError> {
     let mut tree = Tree::new();
-    let mut ledger =
-        Ledger { owners: BTreeMap::new(), names: parts.iter().map(|part| part.owner.clone()).collect() };
+    let mut also: BTreeMap<ImagePath, Vec<usize>> = BTreeMap::new();
     let mut overruled = Vec::new();
     for index in 0..parts.len() {
         let (earlier, rest) = parts.split_at_mut(index);
         let part = &mut rest[0];
+        // Most parts lie among the others without a path in common: their directories are shared, not copied.
+        if is_apart(tree.root(), part.tree.root()) {
+            tree = tree.join(&part.tree).expect("they have nothing but equal directories in common");
+            continue;
+        }
         let entries: Vec<_> = part.tree.walk().map(|(path, entry)| (path, own_attributes(entry))).collect();
         for (path, entry) in entries {
             match tree.get(&path) {
                 Some(Entry::Directory(_)) | None if matches!(entry, Entry::Directory(_)) => {}
                 Some(there) if *there == entry => {
                     part.tree.remove(&path);
-                    ledger.owners.entry(path).or_default().push(index);
+                    also.entry(path).or_default().push(index);
                     continue;
                 }
                 Some(_) => {
-                    let first = ledger.owners.get(&path).and_then(|owners| owners.first()).copied();
-                    let loser = overrule(&mut tree, earlier, (&path, first, part), strictness)?;
-                    if let Some(owners) = ledger.owners.get_mut(&path) {
-                        owners.clear();
-                    }
+                    let loser = overrule(&mut tree, earlier, (&path, part), strictness)?;
+                    also.remove(&path);
                     overruled.push(Overruled { path: path.clone(), loser, winner: part.owner.clone() });
                 }
                 None => {}
             }
-            let is_directory = matches!(entry, Entry::Directory(_));
             tree.insert(&path, entry)
                 .map_err(|source| SettleError::Place { owner: part.owner.clone(), source })?;
-            if !is_directory {
-                ledger.owners.entry(path).or_default().push(index);
-            }
         }
     }
-    Ok(Settled { parts, tree, ledger, overruled })
+    let brought = parts.iter().map(|part| (part.owner.clone(), part.tree.clone())).collect();
+    Ok(Settled { parts, tree, ledger: Ledger { brought, also }, overruled })
+}
+
+/// Tells whether two directories have nothing in common but directories that are alike.
+fn is_apart(one: &Directory, other: &Directory) -> bool {
+    let is_alike = one.mode() == other.mode() && one.owner() == other.owner();
+    is_alike
+        && other.entries().all(|(name, entry)| match (one.entry(name.as_str()), entry) {
+            (None, _) => true,
+            (Some(Entry::Directory(one)), Entry::Directory(other)) => is_apart(one, other),
+            (Some(_), _) => false,
+        })
 }
 
 /// A directory without what lies in it, which is placed entry by entry; anything else as it is.
@@ -243,12 +255,13 @@ fn own_attributes(entry: &Entry) -> Entry {
 fn overrule(
     tree: &mut Tree,
     earlier: &mut [Part],
-    (path, first, part): (&ImagePath, Option<usize>, &Part),
+    (path, part): (&ImagePath, &Part),
     strictness: Strictness,
 ) -> Result<Owner, SettleError> {
     let may_win = |owner: &Owner| matches!(owner, Owner::Distribution { .. } | Owner::Project { .. });
     let may_lose = |owner: &Owner| may_win(owner) || matches!(owner, Owner::Image { .. });
-    let Some(first) = first.map(|index| &mut earlier[index]) else {
+    let has = |tree: &Tree| matches!(tree.get(path), Some(Entry::File(_) | Entry::Symlink(_)));
+    let Some(first) = earlier.iter_mut().find(|earlier| has(&earlier.tree)) else {
         let source = TreeError::Occupied { path: path.clone() };
         return Err(SettleError::Place { owner: part.owner.clone(), source });
     };
@@ -292,7 +305,7 @@ mod tests {
             part("a", &files).pieces()
         };
         let pieces = files(&names);
-        assert!((4..=20).contains(&pieces.len()), "{} pieces", pieces.len());
+        assert!((16..=60).contains(&pieces.len()), "{} pieces", pieces.len());
         let whole = pieces.iter().fold(Tree::new(), |tree, piece| tree.join(&piece.tree).unwrap());
         let all: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
         assert_eq!(whole, part("a", &all).tree);
@@ -302,6 +315,39 @@ mod tests {
         let (before, after) = (digests(&pieces), digests(&one_more));
         let new: Vec<_> = after.iter().filter(|digest| !before.contains(digest)).collect();
         assert!(new.len() <= 2, "{new:?}");
+    }
+
+    /// A part that lies apart from the others is joined as a whole, another one path by path.
+    #[test]
+    fn parts_become_the_same_tree_whether_they_lie_apart_or_not() {
+        let mut odd = part("c", &[]);
+        odd.tree.insert(&"/lib".parse().unwrap(), directory(0o700)).unwrap();
+        odd.tree.insert(&"/lib/c".parse().unwrap(), directory(0o755)).unwrap();
+        let parts = [
+            part("a", &[("/lib/a/x", "a"), ("/lib/y", "a")]),
+            part("b", &[("/lib/b/x", "b"), ("/bin/b", "b")]),
+            odd,
+            part("d", &[("/lib/b/x", "b"), ("/lib/d", "d")]),
+        ];
+        let settled = settle(parts.to_vec(), Strictness::Refuse).unwrap();
+        let mut tree = Tree::new();
+        for part in &parts {
+            for (path, entry) in part.tree.walk() {
+                tree.insert(&path, own_attributes(entry)).unwrap();
+            }
+        }
+        assert_eq!(settled.tree, tree);
+        let owners = |path: &str| names(settled.ledger.owners(&path.parse().unwrap()));
+        assert_eq!(
+            (owners("/lib/a/x"), owners("/lib/b/x")),
+            (vec!["a 1".into()], vec!["b 1".into(), "d 1".into()])
+        );
+        assert!(owners("/lib").is_empty() && owners("/none").is_empty(), "directories belong to nobody");
+    }
+
+    fn directory(mode: u32) -> Entry {
+        let owner = minke_cas::Owner { uid: 0, gid: 0 };
+        Entry::Directory(std::sync::Arc::new(Directory::new(Mode::from_bits(mode), owner)))
     }
 
     #[test]

@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use minke_cas::{DiffId, Digest, Entry, Epoch, Hasher, ImagePath, Meter, Mode, Owner, Store, Tree};
+use minke_cas::{DiffId, Digest, Entry, Epoch, ImagePath, Meter, Mode, Owner, Store, Tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
-use crate::compression::{Compressor, decompressed};
+use crate::compression::Compressor;
 use crate::flatten::Parts;
+use crate::hashing::{self, PIECE};
 use crate::packed::{self, Packed, Placed, placed};
 use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, known, unwritten};
 use crate::tar::{END, Member, MemberKind, header};
@@ -264,32 +265,34 @@ fn hash(
     (segments, known, compression): (&[Segment], &[Option<SegmentBlob>], Compression),
 ) -> Result<(DiffId, u64), LayerError> {
     let _span = tracing::info_span!("hash layer", segments = segments.len()).entered();
-    let mut hasher = Hasher::new();
-    hasher.update(head);
-    let mut size = (head.len() + END.len()) as u64;
-    let mut buffer = vec![0; 256 * 1024];
-    for (segment, known) in segments.iter().zip(known) {
-        // Thousands of blobs take longer to open than one does to inflate; a pack is read at once.
-        let is_loose = || segment.tree.files().any(|(_, file)| file.pack.is_none());
-        if let Some(blob) = known.filter(|_| is_loose()) {
-            let failed = |source| LayerError::Store(unwritten(store, source));
-            let mut tar = decompressed(io::BufReader::new(store.open_blob(&blob.digest)?), compression)
-                .map_err(failed)?;
-            size += io::copy(&mut tar, &mut hasher).map_err(failed)?;
-            continue;
-        }
-        let mut tar = SegmentTar::new(store, segment);
-        loop {
-            let count = tar.fill(&mut buffer)?;
-            hasher.update(&buffer[..count]);
-            size += count as u64;
-            if count < buffer.len() {
-                break;
+    hashing::hash(head, |pieces| {
+        for (segment, known) in segments.iter().zip(known) {
+            let loose = || segment.tree.files().filter(|(_, file)| file.pack.is_none()).count() as u64;
+            match known.filter(|blob| loose() * OPENING > blob.tar_size) {
+                Some(blob) => packed::inflate(store, &blob, compression, pieces)?,
+                None => read(store, segment, pieces)?,
             }
         }
+        Ok(())
+    })
+}
+
+/// How many bytes of tar are inflated in the time in which a file of its own is opened; a pack is read at once.
+const OPENING: u64 = 20_000;
+
+/// Brings a segment's tar, made from its files.
+fn read(store: &Store, segment: &Segment, pieces: &hashing::Pieces) -> Result<(), LayerError> {
+    let mut tar = SegmentTar::new(store, segment);
+    loop {
+        let mut piece = pieces.buffer();
+        piece.resize(PIECE, 0);
+        let count = tar.fill(&mut piece)?;
+        piece.truncate(count);
+        pieces.put(piece);
+        if count < PIECE {
+            return Ok(());
+        }
     }
-    hasher.update(&END);
-    Ok((DiffId::of_uncompressed(hasher.finish()), size))
 }
 
 fn write(store: &Store, layer: &mut impl io::Write, from: &mut impl io::Read) -> Result<(), LayerError> {

@@ -10,6 +10,7 @@ mod compression;
 mod config;
 mod destination;
 mod flatten;
+mod hashing;
 mod image;
 pub mod images;
 mod import;

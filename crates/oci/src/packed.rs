@@ -1,17 +1,15 @@
 //! Segments of which all is known that a layer needs, so that none of their files is looked at again.
 //!
-//! A layer of ten thousand files of which one was edited is put together from forty of these.
+//! A layer of ten thousand files of which one was edited is put together from a hundred and sixty of these.
 
 use std::io::{self, Read};
-use std::sync::mpsc::sync_channel;
-use std::thread;
 
-use minke_cas::{DiffId, Digest, Entry, Epoch, Hasher, ImagePath, Mode, Owner, Store, Tree};
+use minke_cas::{DiffId, Digest, Entry, Epoch, ImagePath, Mode, Owner, Store, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::compression::decompressed;
+use crate::hashing::{self, PIECE, Pieces};
 use crate::segment::{check_name, compress_segment, unwritten};
-use crate::tar::END;
 use crate::{Compression, LayerError, Segment, SegmentBlob};
 
 /// A segment that is compressed, and what a layer needs to know of it besides.
@@ -61,11 +59,7 @@ pub(crate) fn placed(tree: &Tree) -> Vec<Placed> {
     std::iter::once(root).chain(below).collect()
 }
 
-/// How much tar is handed over at once, and how often before who inflates waits for who hashes.
-const PIECE: usize = 256 * 1024;
-const AHEAD: usize = 8;
-
-/// Hashes and measures a layer's tar from its first byte to the end marker, one thread inflating ahead of the other.
+/// Hashes and measures a layer's tar from its first byte to the end marker.
 pub(crate) fn hash(
     store: &Store,
     head: &[u8],
@@ -73,34 +67,31 @@ pub(crate) fn hash(
     compression: Compression,
 ) -> Result<(DiffId, u64), LayerError> {
     let _span = tracing::info_span!("hash packed", segments = segments.len()).entered();
+    hashing::hash(head, |pieces| {
+        segments.iter().try_for_each(|segment| inflate(store, &segment.blob, compression, pieces))
+    })
+}
+
+/// Brings the tar that a blob was compressed from.
+pub(crate) fn inflate(
+    store: &Store,
+    blob: &SegmentBlob,
+    compression: Compression,
+    pieces: &Pieces,
+) -> Result<(), LayerError> {
+    // What nothing was compressed to is nothing, and no gzip member.
+    if blob.size == 0 {
+        return Ok(());
+    }
     let failed = |source| LayerError::Store(unwritten(store, source));
-    let mut hasher = Hasher::new();
-    hasher.update(head);
-    let mut size = (head.len() + END.len()) as u64;
-    let (inflated, pieces) = sync_channel::<Vec<u8>>(AHEAD);
-    thread::scope(|scope| {
-        let inflate = scope.spawn(move || {
-            // What nothing was compressed to is nothing, and no gzip member.
-            for segment in segments.iter().filter(|segment| segment.blob.size > 0) {
-                let blob = io::BufReader::new(store.open_blob(&segment.blob.digest)?);
-                let mut tar = decompressed(blob, compression).map_err(failed)?;
-                loop {
-                    let mut piece = Vec::with_capacity(PIECE);
-                    tar.by_ref().take(PIECE as u64).read_to_end(&mut piece).map_err(failed)?;
-                    // Who hashes goes away only when it panics.
-                    if piece.is_empty() || inflated.send(piece).is_err() {
-                        break;
-                    }
-                }
-            }
-            Ok::<_, LayerError>(())
-        });
-        for piece in pieces {
-            hasher.update(&piece);
-            size += piece.len() as u64;
+    let blob = io::BufReader::new(store.open_blob(&blob.digest)?);
+    let mut tar = decompressed(blob, compression).map_err(failed)?;
+    loop {
+        let mut piece = pieces.buffer();
+        tar.by_ref().take(PIECE as u64).read_to_end(&mut piece).map_err(failed)?;
+        if piece.is_empty() {
+            return Ok(());
         }
-        inflate.join().expect("inflating doesn't panic")
-    })?;
-    hasher.update(&END);
-    Ok((DiffId::of_uncompressed(hasher.finish()), size))
+        pieces.put(piece);
+    }
 }

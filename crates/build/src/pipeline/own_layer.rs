@@ -5,6 +5,7 @@
 
 use minke_cas::{Digest, Epoch, ImagePath, Tree};
 use minke_oci::{Compression, Layer, LayerError, Packed};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
 use super::app::{App, Copied, Whose};
@@ -102,6 +103,7 @@ impl Foreman<'_> {
         laid: &Laid,
     ) -> Result<Vec<Packed>, BuildError> {
         let Copied { from, at, listing } = copied;
+        let (store, epoch) = (self.store, app.epoch);
         let owner = from.owner(project);
         let runs = listing.runs(at, begins_piece);
         let key = |run: &Run<'_>| RunKey {
@@ -109,26 +111,27 @@ impl Foreman<'_> {
             at,
             files: run.digest(),
             around: run.has_links().then(|| listing.digest()),
-            epoch: app.epoch,
+            epoch,
             compiler: laid.upon.compiler.as_ref(),
             compression: compression(&self.request.settings),
         };
-        let known: Vec<Option<Packed>> = runs.iter().map(|run| self.store.recall(KIND, &key(run))).collect();
+        let recall = |run: &Run<'_>| store.recall(KIND, &key(run));
+        let known: Vec<Option<Packed>> = runs.par_iter().map(recall).collect();
         let missing: Vec<&Run<'_>> =
             runs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(run, _)| run).collect();
         let part = |run: &&Run<'_>| -> Result<Part, BuildError> {
-            let tree = run.tree(self.store, at).map_err(BuildError::Sources)?;
-            Ok(Part { owner: owner.clone(), tree, epoch: app.epoch })
+            let tree = run.tree(store, at).map_err(BuildError::Sources)?;
+            Ok(Part { owner: owner.clone(), tree, epoch })
         };
         let parts: Vec<Part> = missing.iter().map(part).collect::<Result<_, _>>()?;
         let whole = if missing.iter().any(|run| run.has_links()) {
-            listing.tree(self.store, at).map_err(BuildError::Sources)?
+            listing.tree(store, at).map_err(BuildError::Sources)?
         } else {
             Tree::new()
         };
         let made = self.packed((base, laid), &parts, &whole)?;
         for (run, packed) in missing.iter().zip(&made) {
-            self.store.remember(KIND, &key(run), packed)?;
+            store.remember(KIND, &key(run), packed)?;
         }
         let mut made = made.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| made.next())).collect())

@@ -9,9 +9,7 @@
 //! Spec: <https://git-scm.com/docs/racy-git>
 
 use std::collections::HashMap;
-use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -30,7 +28,7 @@ const KIND: &str = "project-1";
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Stat {
-    size: u64,
+    pub(super) size: u64,
     inode: u64,
     device: u64,
     modified: (i64, i64),
@@ -77,13 +75,14 @@ pub(super) struct Notes {
 }
 
 impl Stat {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    #[expect(clippy::unnecessary_cast, reason = "the fields' types are each architecture's own")]
+    pub(super) fn of(seen: &rustix::fs::Stat) -> Self {
         Self {
-            size: metadata.size(),
-            inode: metadata.ino(),
-            device: metadata.dev(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            size: u64::try_from(seen.st_size).unwrap_or_default(),
+            inode: seen.st_ino as u64,
+            device: seen.st_dev as u64,
+            modified: (seen.st_mtime as i64, seen.st_mtime_nsec as i64),
+            changed: (seen.st_ctime as i64, seen.st_ctime_nsec as i64),
         }
     }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use minke_cas::{Digest, Entry, File, Hasher, ImagePath, Mode, Store, StoreError, Tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rustix::fs::{AtFlags, statat};
 
 use super::ignore::{self, Kind, PatternError, Purpose, Rules};
 use super::notes::{EntryKind, NotedDirectory, NotedEntry, Notes, Stat};
@@ -66,6 +67,20 @@ enum FoundKind {
     Symlink {
         target: String,
     },
+}
+
+/// How many files of a directory one thread looks at before another may take over.
+const AT_ONCE: usize = 256;
+
+impl Found {
+    /// Returns the directory that it lies in, relative to the project.
+    fn parent(&self) -> &str {
+        self.relative.rsplit_once('/').map_or("", |(parent, _)| parent)
+    }
+
+    fn name(&self) -> &str {
+        self.relative.rsplit_once('/').map_or(&self.relative, |(_, name)| name)
+    }
 }
 
 /// A project's files cannot be read.
@@ -127,6 +142,7 @@ impl Sources {
         purpose: Purpose,
         store: &Store,
     ) -> Result<Self, SourcesError> {
+        let _span = tracing::info_span!("list files").entered();
         let docker = read_optional(&root.join(".dockerignore"))?;
         let rules = Rules::read(docker.as_deref(), ignore, purpose).map_err(SourcesError::Pattern)?;
         let notes = Notes::of(store, root);
@@ -161,10 +177,14 @@ impl Sources {
     /// # Errors
     /// [`SourcesError::Io`] if one cannot be read; a [`StoreError`] inside it if it cannot be stored.
     pub fn list(mut self, store: &Store) -> Result<Listing, SourcesTreeError> {
-        let taken: Vec<Taken> =
-            self.files.par_iter().map(|found| self.take(found, store)).collect::<Result<_, _>>()?;
-        let mut entries = Vec::with_capacity(taken.len());
-        for (found, taken) in self.files.into_iter().zip(taken) {
+        let _span = tracing::info_span!("look at files", files = self.files.len()).entered();
+        let is_beside = |one: &Found, other: &Found| one.parent() == other.parent();
+        let beside: Vec<&[Found]> =
+            self.files.chunk_by(is_beside).flat_map(|beside| beside.chunks(AT_ONCE)).collect();
+        let taken: Vec<Vec<Taken>> =
+            beside.par_iter().map(|beside| self.take_beside(beside, store)).collect::<Result<_, _>>()?;
+        let mut entries = Vec::with_capacity(self.files.len());
+        for (found, taken) in self.files.into_iter().zip(taken.into_iter().flatten()) {
             if let (Some((directory, entry)), Some(stat), What::File(file)) =
                 (found.noted, taken.stat, &taken.what)
             {
@@ -176,30 +196,38 @@ impl Sources {
         Ok(Listing { root: self.root, entries })
     }
 
-    fn take(&self, found: &Found, store: &Store) -> Result<Taken, SourcesTreeError> {
+    /// Takes files of one directory, which is looked up once for all of them.
+    fn take_beside(&self, files: &[Found], store: &Store) -> Result<Vec<Taken>, SourcesTreeError> {
+        let Some(first) = files.first() else { return Ok(Vec::new()) };
+        let path = self.root.join(first.parent());
+        let directory = fs::File::open(&path).map_err(|source| SourcesError::Io { path, source })?;
+        files.iter().map(|found| self.take(found, &directory, store)).collect()
+    }
+
+    fn take(&self, found: &Found, directory: &fs::File, store: &Store) -> Result<Taken, SourcesTreeError> {
         let known = match &found.kind {
             FoundKind::Symlink { target } => {
                 return Ok(Taken { what: What::Symlink(target.clone()), stat: None });
             }
             FoundKind::File { known } => known,
         };
-        let place = self.root.join(&found.relative);
+        let place = || self.root.join(&found.relative);
         let look = || {
-            fs::symlink_metadata(&place).map_err(|source| SourcesError::Io { path: place.clone(), source })
+            let looked = statat(directory, found.name(), AtFlags::SYMLINK_NOFOLLOW);
+            looked.map_err(|error| SourcesError::Io { path: place(), source: error.into() })
         };
-        let metadata = look()?;
-        let mode = mode(&metadata);
+        let seen = look()?;
+        let (stat, mode) = (Stat::of(&seen), mode(seen.st_mode));
         if let Some(text) = self.texts.get(&found.relative) {
             let file = File::new(store.put(text.as_bytes())?, text.len() as u64, mode);
             return Ok(Taken { what: What::File(file), stat: None });
         }
-        let stat = Stat::of(&metadata);
         if let Some((_, digest)) = known.filter(|(noted, _)| *noted == stat) {
-            return Ok(Taken { what: What::File(File::new(digest, metadata.len(), mode)), stat: Some(stat) });
+            return Ok(Taken { what: What::File(File::new(digest, stat.size, mode)), stat: Some(stat) });
         }
-        let file = stored(&place, mode, store)?;
+        let file = stored(&place(), mode, store)?;
         // One that has changed while it was read is read again the next time.
-        let is_same = Stat::of(&look()?) == stat && file.size == metadata.len();
+        let is_same = Stat::of(&look()?) == stat && file.size == stat.size;
         Ok(Taken { what: What::File(file), stat: is_same.then_some(stat) })
     }
 }
@@ -215,7 +243,7 @@ impl Listing {
         if metadata.is_dir() {
             return Sources::scan(from, &[], Purpose::Build, store)?.list(store);
         }
-        let file = stored(from, mode(&metadata), store)?;
+        let file = stored(from, mode(metadata.mode()), store)?;
         Ok(Self { root: from.to_owned(), entries: vec![(String::new(), What::File(file))] })
     }
 
@@ -289,8 +317,8 @@ pub(super) fn digest<'entry>(entries: impl Iterator<Item = (&'entry str, impl Bo
     hasher.finish()
 }
 
-fn mode(metadata: &fs::Metadata) -> Mode {
-    if metadata.permissions().mode() & 0o100 != 0 { Mode::EXECUTABLE } else { Mode::REGULAR }
+fn mode(bits: u32) -> Mode {
+    if bits & 0o100 != 0 { Mode::EXECUTABLE } else { Mode::REGULAR }
 }
 
 /// What a file is found to hold, and how it looked if that can be relied on.
@@ -522,7 +550,7 @@ fn read_optional(path: &Path) -> Result<Option<String>, SourcesError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 

@@ -64,14 +64,14 @@ impl Docker {
     /// Runs a program of this machine's in a container of an image, with Docker's own restrictions and root's
     /// capabilities there, on a directory that it may write.
     pub(crate) fn confined(&self, image: &str, directory: &Path, program: &Path) -> Command {
-        let mut command = self.command(&["run", "--rm", "--network", "none", "--user", "0", "-w", "/work"]);
-        command.arg("-v").arg(format!("{}:/work", directory.display()));
+        let mut command = self.command(&["run", "--rm", "--network", "none", "--user", "0", "-w", "/here"]);
+        command.arg("-v").arg(format!("{}:/here", directory.display()));
         command.arg("-v").arg(format!("{}:/program:ro", program.display()));
         command.args([
             "-e",
-            "HOME=/work",
+            "HOME=/here",
             "-e",
-            "MINKE_CACHE=/work/cache",
+            "MINKE_CACHE=/here/cache",
             "--entrypoint",
             "/program",
             image,

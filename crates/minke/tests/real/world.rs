@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 pub(crate) const EXAMPLES: [(&str, &str); 4] =
     [("hello", "hello"), ("data-science", "data-science"), ("compiled", "compiled"), ("package", "whale")];
 
+/// Where an ordinary user finds what it needs: no path above it may be closed to him.
+const NOBODYS: &str = "/tmp/minke-test-nobody";
+
 /// One test at a time: they share a cache, daemons and two cores.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -83,7 +86,7 @@ impl World {
             eprintln!("SKIPPED as root: the tests were started by an ordinary user");
             return all;
         }
-        let home = Path::new("/tmp/minke-test-nobody");
+        let home = Path::new(NOBODYS);
         let _ = std::fs::remove_dir_all(home);
         std::fs::create_dir_all(home).expect("/tmp is writable");
         copy_directory(Path::new(env!("CARGO_BIN_EXE_minke")), &home.join("minke"));
@@ -120,6 +123,13 @@ impl World {
         };
         let digest = |layer: &serde_json::Value| layer["digest"].as_str().unwrap_or_default().to_owned();
         history.map(name).zip(layers.map(digest)).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A gigabyte of blobs that the cache has, too.
+        let _ = std::fs::remove_dir_all(NOBODYS);
     }
 }
 
