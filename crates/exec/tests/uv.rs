@@ -24,13 +24,12 @@ struct Desk {
     environment: BTreeMap<OsString, OsString>,
 }
 
-/// `uv` as `MINKE_TEST_UV` names it, or from the path.
+/// `uv` from the path.
 fn program() -> Option<PathBuf> {
-    let named = std::env::var_os("MINKE_TEST_UV").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = named.or_else(|| std::env::split_paths(&path).map(|p| p.join("uv")).find(|p| p.is_file()));
+    let found = std::env::split_paths(&path).map(|directory| directory.join("uv")).find(|uv| uv.is_file());
     if found.is_none() {
-        eprintln!("SKIPPED: this test needs `uv` on the path or in MINKE_TEST_UV");
+        eprintln!("SKIPPED: this test needs `uv` on the path");
     }
     found
 }

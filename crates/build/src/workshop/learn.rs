@@ -213,5 +213,35 @@ fn wants_compilers(log: &str) -> bool {
         "meson.build",
     ];
     let lower = log.to_lowercase();
-    words.iter().any(|word| lower.contains(word))
+    words.iter().any(|word| has_word(&lower, word))
+}
+
+/// Tells whether a text has these words for themselves: `cmake` isn't in `CMAKE_BUILD_PARALLEL_LEVEL`, nor `cc1` in a digest.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_of_name = |one: Option<char>| one.is_some_and(|one| one.is_alphanumeric() || one == '_');
+    text.match_indices(word).any(|(start, _)| {
+        let (before, after) = (&text[..start], &text[start + word.len()..]);
+        let begins = !(is_of_name(word.chars().next()) && is_of_name(before.chars().next_back()));
+        let ends = !(is_of_name(word.chars().next_back()) && is_of_name(after.chars().next()));
+        begins && ends
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_is_missed_by_its_name_and_not_by_a_longer_one() {
+        let missed = [
+            "/bin/sh: 1: gcc: not found",
+            "unable to execute 'g++': No such file",
+            "No CMAKE_C_COMPILER: cmake",
+        ];
+        assert!(missed.into_iter().all(wants_compilers));
+        let others =
+            ["variables: CMAKE_BUILD_PARALLEL_LEVEL", "sha256:0cc1a4", "libgcc_s.so.1", "ValueError: bad"];
+        let wrong: Vec<&str> = others.into_iter().filter(|log| wants_compilers(log)).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
 }
