@@ -192,7 +192,6 @@ impl WheelBuild<'_> {
             ("PYTHONDONTWRITEBYTECODE", "1"),
             ("PYTHONHASHSEED", "0"),
             ("PYTHONNOUSERSITE", "1"),
-            ("PYTHONSAFEPATH", "1"),
             ("SOURCE_DATE_EPOCH", &self.epoch.as_secs().to_string()),
             ("TZ", "UTC"),
         ];

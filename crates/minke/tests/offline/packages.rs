@@ -185,7 +185,7 @@ def build_wheel(*_, **__):
     stderr: error: cannot build the project
       because: cannot build `TOWN/shop`
       because: the build backend `backend` failed with exit code 1:
-               found [('/root', []), ('/home', ['nonroot'])], variables ['CARGO_BUILD_JOBS', 'CMAKE_BUILD_PARALLEL_LEVEL', 'HOME', 'LC_ALL', 'MAKEFLAGS', 'MAX_JOBS', 'NPY_NUM_BUILD_JOBS', 'PATH', 'PYTHONDONTWRITEBYTECODE', 'PYTHONHASHSEED', 'PYTHONNOUSERSITE', 'PYTHONPATH', 'PYTHONSAFEPATH', 'PYTHON_CPU_COUNT', 'SOURCE_DATE_EPOCH', 'TMPDIR', 'TZ'], user False
+               found [('/root', []), ('/home', ['nonroot'])], variables ['CARGO_BUILD_JOBS', 'CMAKE_BUILD_PARALLEL_LEVEL', 'HOME', 'LC_ALL', 'MAKEFLAGS', 'MAX_JOBS', 'NPY_NUM_BUILD_JOBS', 'PATH', 'PYTHONDONTWRITEBYTECODE', 'PYTHONHASHSEED', 'PYTHONNOUSERSITE', 'PYTHONPATH', 'PYTHON_CPU_COUNT', 'SOURCE_DATE_EPOCH', 'TMPDIR', 'TZ'], user False
       help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
 }
