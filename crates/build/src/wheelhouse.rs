@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use minke_cas::{Digest, Store, StoreError};
 use minke_python::{Tags, Version, WheelFileName};
@@ -126,17 +127,18 @@ pub fn import(store: &Store, directory: &Path) -> Result<Vec<Housed>, Wheelhouse
     Ok(wheels)
 }
 
-/// Takes wheels from the list, those of some distributions or all; returns which.
+/// Takes wheels from the list, those of some distributions or all, that nobody used for so long; returns which.
 ///
-/// Their bytes go when `minke cache gc` finds them unused for long.
+/// One whose bytes aren't there any more goes too. The others' bytes go when `minke cache gc` finds them unused for long.
 ///
 /// # Errors
 /// [`StoreError::Io`].
-pub fn forget(store: &Store, names: &[PackageName]) -> Result<Vec<Housed>, StoreError> {
+pub fn forget(store: &Store, names: &[PackageName], unused_for: Duration) -> Result<Vec<Housed>, StoreError> {
     let mut forgotten = list(store)?;
     let is_meant = |wheel: &Housed| {
         let name = wheel.name.parse::<WheelFileName>().ok();
-        names.is_empty() || name.is_some_and(|name| names.contains(name.name()))
+        let is_old = store.unused_for(&wheel.digest).is_none_or(|unused| unused >= unused_for);
+        is_old && (names.is_empty() || name.is_some_and(|name| names.contains(name.name())))
     };
     forgotten.retain(is_meant);
     for wheel in &forgotten {
@@ -201,8 +203,10 @@ mod tests {
         };
         assert_eq!(find("toy-raw", "1.0"), Some(taken.clone()));
         assert_eq!(find("toy-raw", "2.0"), None);
-        assert_eq!(forget(&other, &["another".parse().unwrap()]).unwrap(), []);
-        assert_eq!(forget(&other, &["toy.raw".parse().unwrap()]).unwrap(), [taken]);
+        let all = Duration::ZERO;
+        assert_eq!(forget(&other, &["another".parse().unwrap()], all).unwrap(), []);
+        assert_eq!(forget(&other, &[], Duration::from_secs(3600)).unwrap(), []);
+        assert_eq!(forget(&other, &["toy.raw".parse().unwrap()], all).unwrap(), [taken]);
         assert_eq!(list(&other).unwrap(), []);
     }
 }

@@ -75,8 +75,8 @@ pub(crate) enum WheelsTask {
     Export(PathBuf),
     /// Take those of a directory in.
     Import(PathBuf),
-    /// Forget those of some distributions, or all.
-    Forget(Vec<PackageName>),
+    /// Forget those of some distributions, or all; only those that weren't used for so long, if that is said.
+    Forget(Vec<PackageName>, Option<Duration>),
 }
 
 /// What to do with the cache.
@@ -93,6 +93,8 @@ pub(crate) enum CacheTask {
     /// Empty it.
     Clean(Clean),
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What `minke cache gc` keeps where nothing is said.
 const KEPT_DAYS: u32 = 30;
@@ -276,7 +278,9 @@ fn wheels_task(command: Option<WheelsCommand>, around: &Surroundings) -> Result<
         Some(WheelsCommand::Import { directory }) => {
             Task::Wheels(WheelsTask::Import(around.absolute(&directory)))
         }
-        Some(WheelsCommand::Gc { names }) => Task::Wheels(WheelsTask::Forget(names)),
+        Some(WheelsCommand::Gc { names, keep_days }) => {
+            Task::Wheels(WheelsTask::Forget(names, keep_days.map(|days| DAY * days)))
+        }
         Some(WheelsCommand::Build { project, requirement, no_binary, wheelhouse, platform }) => {
             let none = Wishes::default;
             let wheelhouse = wheelhouse.iter().map(|path| around.absolute(path)).collect();
@@ -302,7 +306,7 @@ fn cache_task(command: Option<CacheCommand>) -> CacheTask {
         Some(CacheCommand::Clean { all: false }) => CacheTask::Clean(Clean::ButImages),
         Some(CacheCommand::Gc { keep_days, max_size }) => {
             let days = keep_days.or(max_size.is_none().then_some(KEPT_DAYS));
-            let used_within = days.map(|days| Duration::from_secs(24 * 60 * 60) * days);
+            let used_within = days.map(|days| DAY * days);
             CacheTask::Gc(Keep { used_within, most_bytes: max_size.map(|size| size.bytes) })
         }
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Store, StoreError, shard};
 use crate::{Digest, Hasher, Source};
@@ -28,6 +29,15 @@ impl Store {
     pub fn has_source(&self, source: &Source) -> bool {
         let size = self.blob_size(&source.digest);
         size.is_some_and(|size| source.size.is_none_or(|expected| size == expected))
+    }
+
+    /// Returns how long ago a blob of this cache was last used, to within a day; nothing if it isn't there.
+    ///
+    /// To ask is no use.
+    pub fn unused_for(&self, digest: &Digest) -> Option<Duration> {
+        let metadata = fs::metadata(self.inner.root.join(blob_place(digest))).ok()?;
+        // What was used in the future was used now.
+        Some(metadata.modified().ok()?.elapsed().unwrap_or_default())
     }
 
     /// Returns the length of a blob that is there.

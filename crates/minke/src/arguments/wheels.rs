@@ -81,9 +81,12 @@ Example:
     /// Their bytes go when `minke cache gc` finds them unused for long.
     #[command(after_help = "\
 Examples:
-  minke wheels gc
+  minke wheels gc --keep-days 90
   minke wheels gc lxml psycopg2")]
     Gc {
+        /// Keep what was used in so many days [default: 0]
+        #[arg(long, value_name = "N")]
+        keep_days: Option<u32>,
         /// Of which distributions [default: of all]
         #[arg(value_name = "NAME", value_parser = told::<PackageName>)]
         names: Vec<PackageName>,

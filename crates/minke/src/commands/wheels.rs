@@ -19,7 +19,9 @@ pub(super) fn obey(task: WheelsTask, store: &Store, screen: &Screen) -> Result<E
         WheelsTask::List => wheelhouse::list(store).map_err(Failure::Upkeep)?,
         WheelsTask::Export(directory) => wheelhouse::export(store, &directory)?,
         WheelsTask::Import(directory) => wheelhouse::import(store, &directory)?,
-        WheelsTask::Forget(names) => wheelhouse::forget(store, &names).map_err(Failure::Upkeep)?,
+        WheelsTask::Forget(names, unused_for) => {
+            wheelhouse::forget(store, &names, unused_for.unwrap_or_default()).map_err(Failure::Upkeep)?
+        }
     };
     screen.wheels(&wheels)?;
     Ok(ExitCode::SUCCESS)

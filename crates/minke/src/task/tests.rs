@@ -114,6 +114,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("wheels export directory", "wheels export a", "wheels export b"),
     ("wheels import directory", "wheels import a", "wheels import b"),
     ("wheels gc names", "wheels gc lxml", "wheels gc"),
+    ("wheels gc keep_days", "wheels gc --keep-days 30", "wheels gc"),
     ("cache gc keep_days", "cache gc --keep-days 3", "cache gc"),
     ("cache gc max_size", "cache gc --max-size 3GB", "cache gc"),
     ("cache clean all", "cache clean --all", "cache clean"),
