@@ -96,7 +96,7 @@ pub struct BuildKey {
     pub target: String,
 }
 
-/// A wheel that a backend needs.
+/// A wheel that a backend needs, or the source distribution of one that has to be built first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LockedWheel {
     /// Its file name.

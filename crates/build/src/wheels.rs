@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use minke_cas::{Digest, Store, StoreError};
 use minke_net::FetchError;
 use minke_python::{
-    Distribution, Installed, Location, NameError, Origin, PackageName, Provenance, Target, Venv, WheelError,
-    WheelFile, WheelFileName, WheelFileNameError, WheelWarning,
+    Distribution, Installed, Location, NameError, Origin, PackageName, Provenance, Target, Venv, Version,
+    WheelError, WheelFile, WheelFileName, WheelFileNameError, WheelWarning,
 };
 use serde::Serialize;
 
@@ -200,10 +200,15 @@ pub fn local(
     Ok(Wheel { name: wheel_name(path)?, digest, size, source: None, provenance, part: Belongs::Others })
 }
 
-/// Returns a distribution as it is locked; none for one that isn't a wheel yet.
+/// Returns a distribution as it is locked: a wheel, or a source distribution at an address; none for anything else.
 pub fn lockable(distribution: &Distribution) -> Option<LockedWheel> {
-    let Origin::Wheel { file_name, location } = &distribution.origin else { return None };
-    let name = file_name.to_string();
+    let (name, location) = match &distribution.origin {
+        Origin::Wheel { file_name, location } => (file_name.to_string(), location),
+        Origin::Sdist { file_name, location: location @ Location::Remote(_), .. } => {
+            (file_name.clone(), location)
+        }
+        _ => return None,
+    };
     Some(match location {
         // What an address asks may be a secret, and isn't written anywhere.
         Location::Remote(source) if source.url.with_secrets().query().is_some() => return None,
@@ -216,6 +221,28 @@ pub fn lockable(distribution: &Distribution) -> Option<LockedWheel> {
         Location::Local(path, digest) => {
             LockedWheel { name, place: WheelPlace::Path(path.clone()), digest: (*digest)?, size: None }
         }
+    })
+}
+
+/// Returns of what a file is the source distribution, by its name; none where it is none.
+pub(crate) fn sources_name(file: &str) -> Option<(PackageName, Version)> {
+    let endings = [".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz"];
+    let stem = endings.iter().find_map(|end| file.strip_suffix(end))?;
+    let (name, version) = stem.rsplit_once('-')?;
+    Some((name.parse().ok()?, version.parse().ok()?))
+}
+
+/// Returns the source distribution that was locked in a wheel's place, by its file's name; none for a wheel.
+pub fn locked_sources(locked: &LockedWheel) -> Option<Distribution> {
+    let WheelPlace::Url(url) = &locked.place else { return None };
+    let (name, version) = sources_name(&locked.name)?;
+    let source = minke_cas::Source { url: url.clone(), digest: locked.digest, size: locked.size };
+    let (file_name, location) = (locked.name.clone(), Location::Remote(source));
+    Some(Distribution {
+        name,
+        version: Some(version),
+        origin: Origin::Sdist { file_name, location, offered: Vec::new() },
+        direct_url: None,
     })
 }
 

@@ -315,6 +315,10 @@ fn package_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D:
 
 fn wheel_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
+    // What has no wheel stands there by its sources.
+    if crate::wheels::sources_name(&text).is_some() {
+        return Ok(text);
+    }
     text.parse::<WheelFileName>().map(|_| text).map_err(de::Error::custom)
 }
 

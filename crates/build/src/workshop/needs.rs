@@ -6,7 +6,7 @@ use minke_cas::{Entry, Epoch, ImagePath, Meter, Tree, TreeError};
 use minke_python::{Distribution, Target, Venv};
 
 use super::make::Order;
-use super::{BackendError, Workshop};
+use super::{BackendError, Sources, Workshop};
 use crate::fetch::Fetcher;
 use crate::lock;
 use crate::system_lock::BuildKey;
@@ -25,11 +25,18 @@ impl Workshop<'_> {
         let unresolved = |source| BackendError::Resolve { directory: directory(), source: Box::new(source) };
         let failed = |source| BackendError::Requirements { directory: directory(), source: Box::new(source) };
         let (key, root) = (self.build_key(lines), &self.project.root);
-        if let Some(locked) = self.supply.build(&key) {
-            let wheels = locked.iter().map(|wheel| wheels::locked(self.store, wheel, root));
-            return wheels.collect::<Result<_, _>>().map_err(failed);
-        }
         let (target, _) = self.bench;
+        if let Some(locked) = self.supply.build(&key) {
+            let (unbuilt, locked): (Vec<_>, Vec<_>) =
+                locked.iter().partition(|wheel| wheels::locked_sources(wheel).is_some());
+            let wheels = locked.into_iter().map(|wheel| wheels::locked(self.store, wheel, root));
+            let mut all: Vec<Wheel> = wheels.collect::<Result<_, _>>().map_err(failed)?;
+            let unbuilt = unbuilt.into_iter().filter_map(wheels::locked_sources).collect();
+            let needs = wheels::sort(self.store, unbuilt, target, (root, &[])).map_err(failed)?;
+            all.extend(needs.wheels);
+            all.extend(self.built_first(&needs.sources, order, resolver)?);
+            return Ok(all);
+        }
         let context = (self.project, target, self.store);
         let metadata = |found: &Distribution| self.metadata(found, order.above, &|| Ok(resolver.clone()));
         let found = lock::resolve_lines(resolver, lines.to_vec(), context, &metadata).map_err(unresolved)?;
@@ -38,10 +45,19 @@ impl Workshop<'_> {
             resolver.uv.version().into_iter().for_each(|version| self.supply.note_uv(version));
         }
         let mut needs = wheels::sort(self.store, found, target, (root, &[])).map_err(failed)?;
-        for sources in &needs.sources {
-            needs.wheels.push(self.wheel_of(sources, order.above, &|| Ok(resolver.clone()))?);
-        }
+        needs.wheels.extend(self.built_first(&needs.sources, order, resolver)?);
         Ok(needs.wheels)
+    }
+
+    /// Builds what a backend needs and has no wheel.
+    fn built_first(
+        &self,
+        sources: &[Sources],
+        order: &Order<'_>,
+        resolver: &Resolver,
+    ) -> Result<Vec<Wheel>, BackendError> {
+        let resolver = || Ok(resolver.clone());
+        sources.iter().map(|sources| self.wheel_of(sources, order.above, &resolver)).collect()
     }
 
     pub(super) fn build_key(&self, lines: &[String]) -> BuildKey {
