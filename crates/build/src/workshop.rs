@@ -6,6 +6,7 @@
 //!
 //! Spec: <https://peps.python.org/pep-0517/>, <https://peps.python.org/pep-0518/>
 
+mod better;
 mod crates;
 mod detect;
 mod error;

@@ -5,9 +5,12 @@
 //! missing in few ways, for few programs say it: compilers, linkers, pkg-config, CMake, Meson, shells, Python.
 //! The rest is prose, which is read last and only where nothing plainer was said.
 
+mod left_out;
 mod said;
 
 use crate::contents::Missing;
+
+pub(super) use left_out::left_out;
 
 /// Something that a build has missed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -189,7 +192,7 @@ fn program_of_python(line: &str) -> Option<Question> {
 }
 
 /// What packages say of programs: `Error: pg_config executable not found.`, `` Could not find `dot` executable! ``,
-/// `can't find Rust compiler`.
+/// `Did not find executable gdal-config on sys.prefix or on PATH`, `can't find Rust compiler`.
 fn program_in_prose(line: &str) -> Option<Question> {
     let lower = line.to_lowercase();
     if ["find rust compiler", "rust not found", "cargo, the rust package manager, is not installed"]
@@ -201,7 +204,8 @@ fn program_in_prose(line: &str) -> Option<Question> {
     let not_found = [" executable not found", " program not found"];
     let before = not_found.iter().find_map(|said| lower.split_once(said)).map(|(before, _)| before);
     let named = before.and_then(|before| before.rsplit(' ').next());
-    let name = unquoted(named.or_else(|| between(&lower, "could not find ", " executable"))?);
+    let after = lower.split_once("not find executable ").and_then(|(_, after)| after.split(' ').next());
+    let name = unquoted(named.or_else(|| between(&lower, "could not find ", " executable")).or(after)?);
     system(Missing::Program(name.to_owned())).filter(|_| is_name(name))
 }
 
@@ -271,22 +275,24 @@ fn prose(log: &str) -> Vec<Question> {
         .iter()
         .any(|words| lower.contains(words))
     };
-    let words = |line: &str| -> Vec<Question> {
-        line.split(|c: char| !(c.is_ascii_alphanumeric() || "_+-.".contains(c)))
-            .map(|word| word.trim_end_matches(['.', '-']))
-            .filter_map(|word| word.strip_prefix("lib").filter(|stem| stem.len() > 1))
-            .filter(|stem| is_name(stem) && !matches!(*stem, "rary" | "raries"))
-            .map(|stem| {
-                let stem = stem.strip_suffix("-dev").or_else(|| stem.strip_suffix("-devel")).unwrap_or(stem);
-                Question::System(vec![
-                    Missing::Library(stem.to_owned()),
-                    Missing::PkgConfig(format!("lib{stem}")),
-                    Missing::PkgConfig(stem.to_owned()),
-                ])
-            })
-            .collect()
-    };
-    log.lines().filter_map(said::question).chain(log.lines().filter(asks).flat_map(words)).collect()
+    log.lines().filter_map(said::question).chain(log.lines().filter(asks).flat_map(prose_of)).collect()
+}
+
+/// Returns the names in a line that a library could have.
+fn prose_of(line: &str) -> Vec<Question> {
+    line.split(|c: char| !(c.is_ascii_alphanumeric() || "_+-.".contains(c)))
+        .map(|word| word.trim_end_matches(['.', '-']))
+        .filter_map(|word| word.strip_prefix("lib").filter(|stem| stem.len() > 1))
+        .filter(|stem| is_name(stem) && !matches!(*stem, "rary" | "raries"))
+        .map(|stem| {
+            let stem = stem.strip_suffix("-dev").or_else(|| stem.strip_suffix("-devel")).unwrap_or(stem);
+            Question::System(vec![
+                Missing::Library(stem.to_owned()),
+                Missing::PkgConfig(format!("lib{stem}")),
+                Missing::PkgConfig(stem.to_owned()),
+            ])
+        })
+        .collect()
 }
 
 #[cfg(test)]

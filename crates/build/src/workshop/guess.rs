@@ -6,6 +6,7 @@
 
 mod declared;
 mod includes;
+mod setup;
 
 use std::collections::BTreeSet;
 
@@ -17,11 +18,11 @@ use super::recipe::{Recipe, Tools};
 use crate::contents::Missing;
 
 /// What is compiled.
-const COMPILED: [&str; 14] =
-    ["c", "cc", "cpp", "cxx", "c++", "f", "f90", "pyx", "pyf", "rs", "s", "S", "go", "asm"];
+const COMPILED: [&str; 15] =
+    ["c", "cc", "cpp", "cxx", "c++", "f", "f90", "pyx", "pyf", "i", "rs", "s", "S", "go", "asm"];
 
 /// What includes headers.
-const INCLUDING: [&str; 10] = ["c", "cc", "cpp", "cxx", "h", "hh", "hpp", "pyx", "pxd", "pxi"];
+const INCLUDING: [&str; 11] = ["c", "cc", "cpp", "cxx", "h", "hh", "hpp", "i", "pyx", "pxd", "pxi"];
 
 /// Requirements of what is written in another language than C, and the program that compiles it.
 const LANGUAGES: [(&str, &str); 2] = [("maturin", "cargo"), ("setuptools-rust", "cargo")];
@@ -90,8 +91,10 @@ impl Workshop<'_> {
     /// Returns what the texts of some sources ask for, the declared first.
     fn questions(&self, sources: &Tree) -> Vec<Vec<Missing>> {
         let files = sources.files().filter(|(path, file)| file.size <= LONGEST && !is_elsewhere(path));
-        let own: BTreeSet<String> =
-            sources.files().filter_map(|(path, _)| path.name().map(str::to_owned)).collect();
+        let own: BTreeSet<String> = sources
+            .files()
+            .flat_map(|(path, _)| path.components().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
         let (mut declared, mut headers) = (Vec::new(), BTreeSet::new());
         let wanted = files.filter(|(path, _)| reader(path).is_some());
         for (path, file) in wanted.take(MOST_TEXTS) {
@@ -109,6 +112,11 @@ impl Workshop<'_> {
             !own.contains(name) && !OF_PYTHON.iter().any(|start| header.starts_with(start))
         };
         let headers = headers.into_iter().filter(is_foreign).map(|header| vec![Missing::Header(header)]);
+        // A directory or file of a library's name is that library, brought along.
+        let is_brought = |name: &String| {
+            [name.clone(), format!("lib{name}"), format!("{name}.c")].iter().any(|name| own.contains(name))
+        };
+        declared.retain(|any| !matches!(any.as_slice(), [Missing::Library(name)] if is_brought(name)));
         declared.into_iter().chain(headers).collect()
     }
 
@@ -133,6 +141,7 @@ fn reader(path: &ImagePath) -> Option<Reader> {
         "meson.build" => Reader::Declared(declared::of_meson),
         "CMakeLists.txt" => Reader::Declared(declared::of_cmake),
         "configure.ac" => Reader::Declared(declared::of_autoconf),
+        "setup.py" => Reader::Declared(setup::libraries),
         "pyproject.toml" => Reader::Declared(|text| declared::of_external(&text.parse().unwrap_or_default())),
         _ => {
             let (_, suffix) = name.rsplit_once('.')?;

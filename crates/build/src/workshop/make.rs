@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use minke_cas::{Digest, Epoch, Tree};
 use minke_exec::{Backend, BuildError, Host, Seal, WheelBuild};
-use minke_python::Pyproject;
+use minke_python::{PackageName, Pyproject};
 use serde::{Deserialize, Serialize};
 
 use super::error::Tried;
@@ -16,6 +16,7 @@ use super::needs::with_interpreter;
 use super::recipe::{Recipe, RecipeKey, Tools};
 use super::strangers::Resolving;
 use super::{BackendError, Workshop, crates, detect, flags};
+use crate::contents::Missing;
 use crate::settings::{BuildIsolation, BuildWishes};
 use crate::system_lock::LockedWheel;
 use crate::uv::Resolver;
@@ -24,6 +25,8 @@ use crate::uv::Resolver;
 pub(super) struct Order<'order> {
     /// What messages call it.
     pub(super) directory: PathBuf,
+    /// What it is called, as far as that is known before it is built.
+    pub(super) name: Option<PackageName>,
     /// By what its recipe is known.
     pub(super) key: RecipeKey,
     /// Its files.
@@ -69,6 +72,15 @@ struct Key<'key> {
     epoch: Epoch,
 }
 
+/// What is tried first.
+struct First {
+    recipe: Recipe,
+    /// What it would be without a guess, where it is one.
+    plainer: Option<Recipe>,
+    /// Whether it worked before, here or elsewhere.
+    is_known: bool,
+}
+
 /// What a build is run with.
 struct Means<'run> {
     root: &'run Tree,
@@ -84,13 +96,15 @@ pub(super) struct BuiltWheel {
     pub(super) size: u64,
     /// What was installed for it: each time the lines that asked.
     asked: Vec<Vec<String>>,
+    /// What it looked for in vain, any of each.
+    pub(super) missed: Vec<Vec<Missing>>,
 }
 
 /// The computation of a [`BuiltWheel`].
-const KIND: &str = "own-wheel-3";
+const KIND: &str = "own-wheel-4";
 
 /// What building a source distribution was found to take, on any project.
-const RECIPE: &str = "recipe-1";
+const RECIPE: &str = "recipe-2";
 
 impl System {
     /// Reads how something is built from its `pyproject.toml`, which may be empty.
@@ -131,7 +145,7 @@ impl Workshop<'_> {
         order: &Order<'_>,
         resolver: &Resolving<'_>,
     ) -> Result<BuiltWheel, BackendError> {
-        let (mut recipe, mut plainer) = self.first(order);
+        let First { mut recipe, mut plainer, is_known } = self.first(order);
         let mut tried = Vec::new();
         let built = loop {
             let (directory, log, source) = match self.make_by(order, &recipe, resolver) {
@@ -180,6 +194,8 @@ impl Workshop<'_> {
             ));
             tried.extend(learnt);
         };
+        // What was found out elsewhere was made better there.
+        let built = if is_known { built } else { self.better(order, &mut recipe, built, resolver)? };
         self.remember(order, &recipe)?;
         if order.trust == Trust::Stranger || recipe != Recipe::default() {
             self.supply.keep_recipe(order.key.clone(), recipe).map_err(BackendError::Supply)?;
@@ -187,17 +203,16 @@ impl Workshop<'_> {
         Ok(built)
     }
 
-    /// Returns what is tried first, and what without a guess would be, where it is one.
-    fn first(&self, order: &Order<'_>) -> (Recipe, Option<Recipe>) {
+    fn first(&self, order: &Order<'_>) -> First {
         let known = self.supply.recipe(&order.key).or_else(|| self.remembered(order));
         if let Some(mut known) = known {
             self.add_wishes(order, &mut known);
-            return (known, None);
+            return First { recipe: known, plainer: None, is_known: true };
         }
         let mut plain = self.plain(order);
         self.add_wishes(order, &mut plain);
         let guess = self.guess(order, &plain);
-        (guess.clone(), Some(plain).filter(|plain| *plain != guess))
+        First { recipe: guess.clone(), plainer: Some(plain).filter(|plain| *plain != guess), is_known: false }
     }
 
     /// Returns what building the same took elsewhere.
@@ -226,7 +241,7 @@ impl Workshop<'_> {
     }
 
     /// Returns the wheel of an order by a recipe, which is built if none was before.
-    fn make_by(
+    pub(super) fn make_by(
         &self,
         order: &Order<'_>,
         recipe: &Recipe,
@@ -237,7 +252,7 @@ impl Workshop<'_> {
         let furnished = self.furnish(recipe).map_err(room)?;
         let requires: Vec<String> =
             order.system.requires.iter().chain(recipe.requires.keys()).cloned().collect();
-        let mut environment = flags::environment(recipe.tools, order.wishes);
+        let mut environment = flags::environment(recipe.tools, order.name.as_ref(), order.wishes);
         let with_crates = crates::is_wanted(recipe);
         let of_crates = with_crates.then(crates::environment).unwrap_or_default();
         for (name, value) in of_crates.into_iter().chain(order.told.clone()) {
@@ -330,7 +345,8 @@ impl Workshop<'_> {
         let share = self.cores.share(NonZeroUsize::new(each).unwrap_or(NonZeroUsize::MIN));
         let built = build.wheel(self.store, Host { seal, share: Some(&share) }).map_err(failed)?;
         let bytes = self.store.read_file(&built.file)?;
-        Ok(BuiltWheel { name: built.name, digest: self.store.put(&bytes)?, size: built.file.size, asked })
+        let (digest, size) = (self.store.put(&bytes)?, built.file.size);
+        Ok(BuiltWheel { name: built.name, digest, size, asked, missed: detect::left_out(&built.log) })
     }
 
     fn seal(&self, order: &Order<'_>) -> Result<Seal, BackendError> {

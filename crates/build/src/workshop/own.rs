@@ -88,6 +88,7 @@ impl Workshop<'_> {
             told: Default::default(),
             trust: Trust::Own,
             wishes: name.as_ref().and_then(|name| self.wishes.get(name)),
+            name,
             above: &[],
         };
         let built = self.make(&order, &resolver)?;

@@ -9,7 +9,7 @@ use minke_python::{Distribution, WheelFileName};
 use super::make::{BuiltWheel, Order, System, Trust};
 use super::recipe::RecipeKey;
 use super::{BackendError, Place, Sources, Workshop, repository};
-use crate::fetch::{Fetcher, in_parallel_asking};
+use crate::fetch::in_parallel_asking;
 use crate::uv::Resolver;
 use crate::wheelhouse::{self, Housed};
 use crate::wheels::{self, Belongs, Wheel};
@@ -71,17 +71,14 @@ impl Workshop<'_> {
     ) -> Result<String, BackendError> {
         let directory = || PathBuf::from(distribution.name.to_string());
         let unread = |source| BackendError::Wheel { directory: directory(), source: Box::new(source) };
-        let (target, interpreter) = self.bench;
+        let (target, _) = self.bench;
         let nowhere = (self.project.lock_root.as_path(), &[][..]);
         let needs = wheels::sort(self.store, vec![distribution.clone()], target, nowhere).map_err(unread)?;
         let mut wheels = needs.wheels;
         for sources in &needs.sources {
             wheels.push(self.wheel(sources, above, resolver)?);
         }
-        let meter = Meter::default();
-        let fetcher = Fetcher { client: self.client, store: self.store, meter: &meter, jobs: self.jobs };
-        let venv = super::needs::venv(target, interpreter);
-        let installed = wheels::install_all(fetcher, &wheels, target, &venv).map_err(unread)?;
+        let installed = self.installed(&wheels, directory())?;
         let path = |installed: &minke_python::Installed| installed.dist_info.join_str("METADATA").ok();
         let file = installed.first().and_then(|installed| installed.tree.resolve_file(&path(installed)?));
         let bytes = file.map(|file| self.store.read_file(file)).transpose()?.unwrap_or_default();
@@ -101,6 +98,7 @@ impl Workshop<'_> {
         }
         let unpacked = self.unpacked(sources)?;
         let order = Order {
+            name: Some(sources.name.clone()),
             key: RecipeKey {
                 name: sources.file.clone(),
                 digest: Some(unpacked.digest),

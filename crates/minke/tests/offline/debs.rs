@@ -28,6 +28,13 @@ pub(crate) const HOSTILE: [&str; 16] = [
     "through-a-link",
 ];
 
+/// What only builds need: a header, and the library that it is for.
+fn headers() -> [Deb; 1] {
+    [Deb::new("libtoyhorn-dev", "1")
+        .file("/usr/include/toyhorn.h", "int toyhorn(void);\n")
+        .file("/usr/lib/x86_64-linux-gnu/libtoyhorn.a", "!<arch>\n")]
+}
+
 /// All of them.
 pub(crate) fn all() -> Vec<Deb> {
     let tool = Deb::new(TOOL, "1").file("/usr/share/toy-tool/data", "a tool");
@@ -38,7 +45,14 @@ pub(crate) fn all() -> Vec<Deb> {
     let busybox = Deb::new("busybox-static", "1").file("/usr/bin/busybox", "many programs in one");
     let terminals = Deb::new("ncurses-base", "1").file("/usr/lib/terminfo/x/xterm", "a terminal");
     let odd = [tool, scripted, absolute, busybox, terminals];
-    HOSTILE.iter().map(|name| hostile(name)).chain(odd).chain(libraries()).chain(rust()).collect()
+    HOSTILE
+        .iter()
+        .map(|name| hostile(name))
+        .chain(odd)
+        .chain(libraries())
+        .chain(rust())
+        .chain(headers())
+        .collect()
 }
 
 /// Packages with libraries that no table knows: one that another one needs, and a dearer one that has the same.

@@ -11,6 +11,7 @@ mod damaged;
 mod debs;
 mod economy;
 mod faults;
+mod findings;
 mod image;
 mod interrupted;
 mod killed;

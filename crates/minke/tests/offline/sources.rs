@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use insta::assert_snapshot;
-use minke_testkit::{Index, Sdist, Wheel, program, skip};
+use minke_testkit::{Index, Sdist, Wheel, program, sha256_hex, skip};
 
 use crate::image::Layout;
 use crate::town::{Ran, Town};
@@ -14,6 +14,8 @@ use crate::town::{Ran, Town};
 pub(crate) const BACKEND: &str = r#"
 import base64, hashlib, pathlib, zipfile
 
+# Files that `imports` adds to the wheel.
+EXTRA = {}
 NAME, VERSION, MORE = pathlib.Path("about").read_text().split("\n", 2)
 
 def get_requires_for_build_wheel(config_settings=None):
@@ -25,10 +27,13 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     info, records = f"{NAME}-{VERSION}.dist-info", []
     name = f"{NAME}-{VERSION}-py3-none-any.whl"
     with zipfile.ZipFile(pathlib.Path(directory, name), "w") as wheel:
-        def add(path, text):
-            wheel.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), text)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
-            records.append(f"{path},sha256={digest},{len(text.encode())}")
+        def add(path, content):
+            content = content if isinstance(content, bytes) else content.encode()
+            wheel.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            records.append(f"{path},sha256={digest},{len(content)}")
+        for path, content in EXTRA.items():
+            add(path, content)
         add(f"{NAME}.py", f"VERSION = '{VERSION}'\n")
         add(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n{MORE}")
         add(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
@@ -77,7 +82,7 @@ impl Shop {
         self.minke(&[&["build", "--quiet", "shop"], arguments].concat())
     }
 
-    fn minke(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn minke(&self, arguments: &[&str]) -> Command {
         let mut command = self.town.command(arguments);
         command
             .env("PATH", self.uv.parent().expect("uv lies in a directory"))
@@ -136,7 +141,7 @@ fn a_source_distribution_is_built_once_for_all_projects() {
     shop.town.write("shop/main.py", "print()\n");
     std::fs::remove_file(shop.town.path("shop/minke.lock")).unwrap();
     std::fs::remove_file(shop.town.path("shop/pylock.toml")).unwrap();
-    let built = shop.town.path("cache/v2/memo/own-wheel-3");
+    let built = shop.town.path("cache/v2/memo/own-wheel-4");
     let count = || walk(&built);
     let before = count();
     shop.builds(&[]).unwrap();
@@ -174,6 +179,27 @@ fn what_a_build_needs_is_built_first_where_it_has_no_wheel() {
     let Some(shop) = shop(index, "toy-raw\n") else { return };
     let Some(layout) = shop.builds(&[]) else { return };
     assert_snapshot!(modules(&layout), @"toy_raw");
+    let lock = std::fs::read_to_string(shop.town.path("shop/minke.lock")).unwrap();
+    let words = ["requires", "name = \"toy"];
+    let (_, builds) = lock.split_once("[[build]]").expect("what the build needs was pinned");
+    let lines: Vec<&str> =
+        builds.lines().filter(|line| words.iter().any(|word| line.starts_with(word))).collect();
+    assert_snapshot!(lines.join("\n"), @r#"
+        requires = ["toy-lib"]
+        name = "toy_lib-1.0-py3-none-any.whl"
+        requires = ["toy-tool"]
+        name = "toy_tool-1.0.tar.gz"
+        name = "toy_raw-1.0.tar.gz"
+        name = "toy_tool-1.0.tar.gz"
+    "#);
+    // Who knows nothing builds the same by the lock, and asks the index for no list.
+    shop.index.forget();
+    let own = shop.town.path("own-cache");
+    let locked = shop.command(&["--locked"]).env("MINKE_CACHE", own).spawn().expect("minke starts");
+    let locked = shop.town.finish(locked);
+    assert_eq!(locked.status, 0, "{}", locked.stderr);
+    let asked = shop.index.log().into_iter().filter(|request| request.path.starts_with("/simple/"));
+    assert_eq!(asked.count(), 0);
 }
 
 #[test]
@@ -294,4 +320,26 @@ fn wheels_are_built_without_an_image_and_shared() {
     let ran = shop.wheels(&build);
     let table: Vec<String> = ran.stdout.lines().skip(1).take(1).map(what).collect();
     assert_snapshot!(table.join("\n"), @"toy-bad 1.0 … built");
+}
+
+#[test]
+fn sources_at_an_address_are_fetched_and_are_what_their_hash_says() {
+    let raw = sdist("toy-raw", &[], "");
+    let Some(shop) = shop(Index::new().sdist(&raw), "") else { return };
+    let address = shop.index.url_of(&format!("/files/{}", raw.file_name()));
+    let requirement = |hash: &str| format!("toy-raw @ {address}#sha256={hash}\n");
+    shop.town.write("shop/requirements.txt", requirement(&sha256_hex(&raw.build())));
+    let Some(layout) = shop.builds(&[]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_raw");
+    let lock = std::fs::read_to_string(shop.town.path("shop/pylock.toml")).unwrap();
+    assert!(lock.contains(&sha256_hex(&raw.build())), "{lock}");
+    // The next build asks nobody.
+    shop.index.forget();
+    shop.town.write("shop/main.py", "print()\n");
+    shop.builds(&["--locked"]).unwrap();
+    assert_eq!(shop.index.log().len(), 0);
+
+    shop.town.write("shop/requirements.txt", requirement(&"0".repeat(64)));
+    let refused = shop.build(&[]).unwrap();
+    assert_eq!(refused.status, 1, "{}", refused.stderr);
 }

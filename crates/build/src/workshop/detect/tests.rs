@@ -177,6 +177,11 @@ const REAL: &[(&str, &str)] = &[
     ),
     ("pyproj", "proj executable not found. Please set the PROJ_DIR variable. For more information see:\n"),
     (
+        "rasterio",
+        "INFO:root:Did not find executable gdal-config on sys.prefix or on PATH\n\
+         INFO:root:Did not find executable %s on sys.prefix, searching on PATH\n",
+    ),
+    (
         "netCDF4",
         "    raise ValueError(\"Did not find netCDF version 4 headers.\")\n\
          ValueError: Did not find netCDF version 4 headers.\n",
@@ -203,6 +208,7 @@ fn what_packages_say_where_nothing_is_there_is_understood() {
         M2Crypto: the program `swig`
         pygraphviz: the program `dot`
         pyproj: the program `proj`
+        rasterio: the program `gdal-config`
         netCDF4: the pkg-config module `netcdf` or the library `-lnetcdf` or the program `netcdf`
     ");
 }
