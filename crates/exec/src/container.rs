@@ -106,6 +106,8 @@ pub enum Access {
 pub enum RootAccess {
     /// Nothing, not even below `/tmp`.
     ReadOnly,
+    /// Only what lies below `/tmp`, a gigabyte at most; it is thrown away.
+    Temporary,
     /// What the image's user may write; it is thrown away.
     Writable,
 }
@@ -265,7 +267,7 @@ impl Container {
         Ok(pty)
     }
 
-    fn steps(
+    pub(crate) fn steps(
         &self,
         caller: &Caller,
         (room, scratch): (&Path, &Scratch),
@@ -274,6 +276,9 @@ impl Container {
         let (uid, gid) = (self.user.uid, self.user.gid);
         let writable = match (self.root_access, caller.is_superuser()) {
             (RootAccess::ReadOnly, _) => Writable::Only(Vec::new()),
+            (RootAccess::Temporary, _) => {
+                Writable::Only(vec!["/tmp".parse().expect("a literal path is one")])
+            }
             (RootAccess::Writable, true) => Writable::All,
             (RootAccess::Writable, false) if uid == 0 => Writable::All,
             (RootAccess::Writable, false) => Writable::Only(furnish::writable_by(&self.root, uid, gid)),
@@ -292,6 +297,7 @@ impl Container {
             mounted: self.binds.iter().map(mounted).collect::<Result<_, _>>()?,
             console: pty.map(|pty| pty.path.clone()),
             shared_memory: "",
+            layer: if self.root_access == RootAccess::Temporary { "size=1g,nr_inodes=100k" } else { "" },
         };
         furnish::steps(furniture).map_err(RunError::Nul)
     }
@@ -313,7 +319,11 @@ impl Container {
     }
 
     /// Returns our end of the terminal, if there is one, and the program.
-    fn program(&self, caller: &Caller, pty: Option<Pty>) -> Result<(Option<OwnedFd>, Program), RunError> {
+    pub(crate) fn program(
+        &self,
+        caller: &Caller,
+        pty: Option<Pty>,
+    ) -> Result<(Option<OwnedFd>, Program), RunError> {
         let mut environment = self.env.clone();
         let mut preset = |name: &str, value: &str| {
             environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
@@ -346,7 +356,7 @@ impl Container {
         Ok((ours, program))
     }
 
-    fn explained(&self, error: LaunchError) -> RunError {
+    pub(crate) fn explained(&self, error: LaunchError) -> RunError {
         let program = self.argv[0].clone();
         match error {
             LaunchError::Refused(errno) => Unavailable::of_namespaces(errno).into(),

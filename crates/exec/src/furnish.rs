@@ -87,6 +87,8 @@ pub(crate) struct Furniture<'a> {
     pub(crate) console: Option<CString>,
     /// Options of `/dev/shm`'s file system, such as its size: half of the machine's memory where they don't say.
     pub(crate) shared_memory: &'static str,
+    /// The same for the throw-away layer, where that is in memory.
+    pub(crate) layer: &'static str,
 }
 
 /// Who the room's user is inside, and outside.
@@ -268,7 +270,8 @@ fn outer_system(plan: &mut Plan, namespaces: Namespaces) -> Option<Slot> {
 fn root(plan: &mut Plan, furniture: &Furniture<'_>) -> Result<Vec<(ImagePath, Slot)>, NulError> {
     let scratch = host(furniture.scratch)?;
     if furniture.upper == Upper::Memory {
-        let (kind, options) = (text("tmpfs"), text("mode=755"));
+        let options = format!("mode=755,{}", furniture.layer);
+        let (kind, options) = (text("tmpfs"), text(options.trim_end_matches(',')));
         let mount = Step::Mount { kind, path: scratch.clone(), flags: MountFlags::empty(), options };
         plan.must("mount a throw-away file system", mount);
     }

@@ -23,11 +23,11 @@ use crate::sandbox::{self, Filter, Launch, LaunchError, Network, Program, Runnin
 use crate::watch;
 
 /// What `/dev/shm` holds, as in other containers.
-const SHARED_MEMORY: &str = "size=64m,nr_inodes=4096";
+pub(crate) const SHARED_MEMORY: &str = "size=64m,nr_inodes=4096";
 
 /// How many descriptors a process may have, as the kernel has it where nobody says: what lies in pipes and
 /// sockets is memory that nobody counts.
-const DESCRIPTORS: u64 = 4096;
+pub(crate) const DESCRIPTORS: u64 = 4096;
 
 /// How many processes a root has that has no other id, as in a container: the kernel refuses it none.
 const UNBOUND_PROCESSES: u64 = 512;
@@ -99,7 +99,7 @@ pub(crate) fn sealed(
 }
 
 /// The limits that a watch can keep: where the kernel may not refuse processes, few enough to be counted among them.
-fn counted(limits: &Limits, caller: &Caller) -> Limits {
+pub(crate) fn counted(limits: &Limits, caller: &Caller) -> Limits {
     let bound = caller.is_superuser() || caller.ids.0 != 0;
     let processes = if bound { limits.processes } else { limits.processes.min(UNBOUND_PROCESSES) };
     Limits { processes, ..*limits }
@@ -151,6 +151,7 @@ fn launch(
         mounted: Vec::new(),
         console: None,
         shared_memory: SHARED_MEMORY,
+        layer: "",
     };
     let mut steps = furnish::steps(furniture).map_err(ActionError::Nul)?;
     // Where memory runs out for good, the kernel shall look here before it looks at anything of the user's.
