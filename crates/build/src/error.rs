@@ -9,6 +9,7 @@ use crate::lock::LockStepError;
 use crate::native;
 use crate::parts::SettleError;
 use crate::pipeline::base::ImageBaseError;
+use crate::pipeline::proving::ProofError;
 use crate::project::ProjectError;
 use crate::project::sources::SourcesTreeError;
 use crate::standalone::StandaloneError;
@@ -102,6 +103,9 @@ pub enum BuildError {
         /// What the base is.
         base: String,
     },
+    /// The image could not be proved, or doesn't do what it should; it has no name.
+    #[error("the image is not named: it is not proved to work")]
+    Proof(#[source] ProofError),
     /// The project is for other Pythons.
     #[error("the project's `requires-python` is `{wanted}`, and the image would have {target}")]
     RequiresPython {

@@ -27,6 +27,8 @@ pub enum Hop {
     Bytecode,
     /// Writing layers.
     Layers,
+    /// Trying whether the image works.
+    Proof,
     /// Writing the image and handing it over.
     Deliver,
     /// Reading the cache again; no build does.

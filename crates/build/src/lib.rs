@@ -4,6 +4,7 @@
 //! that takes values and the store, and returns values.
 
 pub mod bytecode;
+pub mod check;
 mod config;
 pub mod contents;
 pub mod debian;
@@ -28,6 +29,7 @@ mod pipeline;
 pub mod plan;
 pub mod platform;
 pub mod project;
+pub mod proof;
 pub mod pylock;
 mod request;
 pub mod run;
@@ -53,6 +55,7 @@ pub use minke_net::{CredentialsUse, FetchError};
 pub use minke_oci::{Destination, LayerError, OutputError, Reference};
 pub use pipeline::base::ImageBaseError;
 pub use pipeline::making::Made;
+pub use pipeline::proving::ProofError;
 pub use pipeline::{build, lock as pin, make_wheels, plan as intend};
 pub use request::{Built, BuiltLayer, Entry, Host, LockPolicy, Request, Twin, Upgrade};
 pub use supply::SupplyError;

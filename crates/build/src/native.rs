@@ -126,7 +126,7 @@ pub fn loader_cache(store: &Store, tree: &Tree, facted: &Facted) -> Result<Part,
 /// Reads which directories the loader's cache is of: those of `/etc/ld.so.conf`, then the built-in ones.
 ///
 /// Spec: ldconfig(8), <https://man7.org/linux/man-pages/man8/ldconfig.8.html>
-fn library_directories(store: &Store, tree: &Tree) -> Result<Vec<ImagePath>, StoreError> {
+pub(crate) fn library_directories(store: &Store, tree: &Tree) -> Result<Vec<ImagePath>, StoreError> {
     let main = read_lines(store, tree, &path("/etc/ld.so.conf"))?;
     let mut directories = Vec::new();
     for line in main {

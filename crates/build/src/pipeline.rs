@@ -9,6 +9,7 @@ mod locks;
 pub(crate) mod making;
 mod own_layer;
 mod planning;
+pub(crate) mod proving;
 mod twin;
 mod whole;
 
@@ -156,11 +157,14 @@ impl Foreman<'_> {
         let twins = self.twins_packages(&base)?;
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
         let entry = self.entry(&project, &app, &whole);
-        let image = self.image(base.inherited.as_ref(), &whole.layers, &entry, app.epoch)?;
+        let unproved = self.unproved()?;
+        let entry = (&entry, unproved.as_deref());
+        let image = self.image(base.inherited.as_ref(), &whole.layers, entry, app.epoch)?;
         self.check_compression(&image, &grounded.wanted)?;
+        let proof = self.prove(&image, unproved.clone())?;
         self.deliver(&image, &name, &grounded.wanted)?;
         let twin = |picks: Vec<Pick>| {
-            let (made, sent) = ((&image, &entry, app.epoch), (&name, grounded.wanted.as_slice()));
+            let (made, sent) = ((&image, entry, app.epoch), (&name, grounded.wanted.as_slice()));
             self.twin((&base, &picks), &whole.layers, made, sent)
         };
         let twin = twins.map(twin).transpose()?;
@@ -170,7 +174,8 @@ impl Foreman<'_> {
             name: name.tagged(),
             digest: image.manifest,
             layers: whole.layers.iter().map(line).collect(),
-            entry,
+            entry: entry.0.clone(),
+            proof,
             left_out: app.left_out,
             timings: std::mem::take(&mut self.timings.lock().expect("no thread panics with this lock")),
             outputs: self.request.outputs.clone(),
@@ -416,12 +421,13 @@ impl Foreman<'_> {
         &self,
         below: Option<&Image>,
         layers: &[minke_oci::Layer],
-        entry: &Entry,
+        (entry, unproved): (&Entry, Option<&str>),
         created: Epoch,
     ) -> Result<Image, BuildError> {
         let settings = &self.request.settings;
         let architecture = self.platform().architecture();
-        let own = config::config(settings, entry, architecture, created).map_err(BuildError::Port)?;
+        let mut own = config::config(settings, entry, architecture, created).map_err(BuildError::Port)?;
+        own.labels.extend(unproved.map(|why| (proving::LABEL.to_owned(), why.to_owned())));
         let annotations = settings.annotations.clone();
         let written = match below {
             None => minke_oci::write_image(self.store, layers, &own, annotations),

@@ -131,6 +131,8 @@ pub struct Built {
     pub timings: Vec<(Hop, Duration)>,
     /// Where it was written to besides the store.
     pub outputs: Vec<String>,
+    /// What was proved of it, or why nothing was: a phrase; none where there was nothing to prove.
+    pub proof: Option<String>,
     /// The twin's `NAME:TAG@sha256:…`, if one was built.
     pub twin: Option<String>,
     /// How what the layers are made from differs from the last build of this name; none if there was none.

@@ -165,7 +165,7 @@ fn bind(text: &str, request: &RunRequest) -> Result<Bind, RunStepError> {
 }
 
 /// Finds out who `NAME`, `UID`, `UID:GID` or `NAME:GROUP` is; nobody named is root.
-fn user(store: &Store, root: &Tree, named: &str) -> Result<User, RunStepError> {
+pub(crate) fn user(store: &Store, root: &Tree, named: &str) -> Result<User, RunStepError> {
     let (user, group) = named.split_once(':').map_or((named, None), |(user, group)| (user, Some(group)));
     let passwd = lines(store, root, "/etc/passwd")?;
     let uid: Option<u32> = if user.is_empty() { Some(0) } else { user.parse().ok() };

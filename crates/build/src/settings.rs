@@ -180,6 +180,19 @@ pub enum Packing {
     None,
 }
 
+/// Whether an image is only named if it is proved to work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProofPolicy {
+    /// It is; where nothing can be proved, that is an error.
+    Require,
+    /// It is; where nothing can be proved, it is named, and says that it isn't proved.
+    #[default]
+    Auto,
+    /// Nothing is proved.
+    Off,
+}
+
 /// What one place says; everything is optional.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -238,6 +251,10 @@ pub struct Wishes {
     pub layers: Option<LayerPolicy>,
     /// How layers are compressed.
     pub compression: Option<Packing>,
+    /// Commands that must end well in the image before it is named.
+    pub check: Vec<CommandLine>,
+    /// Whether the image must be proved to work.
+    pub proof: Option<ProofPolicy>,
     /// Directories of wheels to look into besides the index.
     pub find_links: Vec<PathBuf>,
     /// Directories of wheels that are taken in place of building them.
@@ -475,6 +492,7 @@ settings! {
     scalar likely_libraries: bool;
     scalar layers: LayerPolicy;
     scalar compression: Packing;
+    scalar proof: ProofPolicy;
     merged env: BTreeMap<String, String>;
     merged labels: BTreeMap<String, String>;
     merged annotations: BTreeMap<String, String>;
@@ -490,6 +508,7 @@ settings! {
     merged find_links: Vec<PathBuf>;
     merged wheelhouse: Vec<PathBuf>;
     merged no_binary: Vec<String>;
+    merged check: Vec<CommandLine>;
 }
 
 #[cfg(test)]

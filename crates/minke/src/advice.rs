@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Usage,
     /// A build from source failed.
     SourceBuild,
+    /// An image doesn't work.
+    Proof,
     /// The network, an index, a mirror, a registry or a daemon.
     Network,
     /// A bug in minke.
@@ -41,6 +43,7 @@ impl Exit {
             Self::Project => 1,
             Self::Usage => 2,
             Self::SourceBuild => 3,
+            Self::Proof => 4,
             Self::Network => 5,
             Self::Bug => 70,
             Self::NotExecutable => 126,
@@ -87,6 +90,8 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
         Failure::Project(error) => foreman::project(error),
         Failure::Images(error) => foreman::images(error),
         Failure::Wheelhouse(error) => wheelhouse(error),
+        Failure::Check(error) => foreman::check(error),
+        Failure::Broken { .. } => Exit::Proof.help("what is broken stands above, with what it says itself"),
         Failure::Build(error) => foreman::build(error),
     }
 }

@@ -5,6 +5,7 @@
 
 mod build;
 mod cache;
+mod check;
 mod libs;
 mod lock;
 mod plan;
@@ -17,9 +18,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use build::{
-    BuildArguments, ContainerArguments, Cutting, ImageArguments, PythonArguments, Squeezing, SystemArguments,
+    BuildArguments, ContainerArguments, Cutting, ImageArguments, Proving, PythonArguments, Squeezing,
+    SystemArguments,
 };
 pub(crate) use cache::{CacheArguments, CacheCommand};
+pub(crate) use check::CheckArguments;
 pub(crate) use libs::LibsArguments;
 pub(crate) use lock::LockArguments;
 pub(crate) use plan::PlanArguments;
@@ -47,7 +50,7 @@ Examples:
   minke run hello
 
 Exit status: 0 done, 1 the project or its inputs are at fault, 2 usage, \
-3 a wheel cannot be built, 5 network, mirror, index or daemon, 70 a bug in minke, \
+3 a wheel cannot be built, 4 what an image promises doesn't work, 5 network, mirror, index or daemon, 70 a bug in minke, \
 126 and 127 a program that cannot run, 130 interrupted. \
 `minke run` exits as the container's program does."
 )]
@@ -104,6 +107,7 @@ pub(crate) enum Command {
     Lock(Box<LockArguments>),
     Libs(Box<LibsArguments>),
     Run(Box<RunArguments>),
+    Check(CheckArguments),
     /// List the images that minke keeps
     #[command(after_help = "\
 Examples:

@@ -13,7 +13,7 @@ use minke_build::{Reporter, Request};
 use minke_cas::{Listener, Store};
 
 use crate::failure::Failure;
-use crate::foreman::{self, BuildError, RunRequest};
+use crate::foreman::{self, BuildError, CheckRequest, RunRequest};
 use crate::settings::Surroundings;
 use crate::signals;
 use crate::task::{BuildTask, LibsTask, Meant, Task, Why};
@@ -49,6 +49,7 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
         }
         Task::Wheels(task) => wheels::obey(task, &store, screen),
         Task::Run(request) => run(&request, &store),
+        Task::Check(request) => check(&request, &store, screen),
         Task::Images => {
             screen.images(&foreman::images::list(&store)?)?;
             Ok(ExitCode::SUCCESS)
@@ -155,6 +156,16 @@ fn shown<T>(
 fn tell_waits(reporter: &Reporter) -> Arc<dyn Fn(&str) + Send + Sync> {
     let reporter = reporter.clone();
     Arc::new(move |what| reporter.aside(format!("waiting for {what}")))
+}
+
+/// Whoever asks whether an image works is told what doesn't, and by the status.
+fn check(request: &CheckRequest, store: &Store, screen: &Screen) -> Result<ExitCode, Failure> {
+    let checked = foreman::check(request, store)?;
+    screen.checked(&checked)?;
+    match checked.works {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Failure::Broken { image: checked.image }),
+    }
 }
 
 /// Nothing is shown and no signal is watched for: both belong to the container.

@@ -2,7 +2,7 @@
 
 use minke_cas::StoreError;
 
-use crate::foreman::{BuildError, ImagesError, ProjectError, WheelhouseError};
+use crate::foreman::{BuildError, CheckError, ImagesError, ProjectError, WheelhouseError};
 use crate::settings::SurroundingsError;
 use crate::task::UsageError;
 use crate::timings::TimingsError;
@@ -41,6 +41,15 @@ pub(crate) enum Failure {
     /// The wheelhouse cannot be written out or added to.
     #[error(transparent)]
     Wheelhouse(#[from] WheelhouseError),
+    /// An image cannot be checked.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// An image doesn't work.
+    #[error("`{image}` does not work as it promises")]
+    Broken {
+        /// Which.
+        image: String,
+    },
     /// The foreman could not do what was asked.
     #[error(transparent)]
     Build(Box<BuildError>),

@@ -6,18 +6,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use minke_build::settings::{CommandLine, LayerPolicy, Origin, Packing, PythonWish, StandaloneWish, Wishes};
+use minke_build::settings::{
+    CommandLine, LayerPolicy, Origin, Packing, ProofPolicy, PythonWish, StandaloneWish, Wishes,
+};
 use minke_build::wheelhouse::PackageName;
 use minke_build::{LockPolicy, Twin, Upgrade};
 use minke_cas::{Clean, Keep};
 
 use crate::arguments::{
-    Arguments, BuildArguments, CacheArguments, CacheCommand, Color, Command, ContainerArguments, Cutting,
-    FormError, Habits, ImageArguments, LibsArguments, LockArguments, NetworkArgument, Passed, PlanArguments,
-    PythonArguments, RunArguments, Squeezing, SystemArguments, Variable, WheelsArguments, WheelsCommand,
-    told,
+    Arguments, BuildArguments, CacheArguments, CacheCommand, CheckArguments, Color, Command,
+    ContainerArguments, Cutting, FormError, Habits, ImageArguments, LibsArguments, LockArguments,
+    NetworkArgument, Passed, PlanArguments, Proving, PythonArguments, RunArguments, Squeezing,
+    SystemArguments, Variable, WheelsArguments, WheelsCommand, told,
 };
-use crate::foreman::{Network, Reference, RootAccess, RunRequest, Terminal};
+use crate::foreman::{CheckRequest, Depth, Network, Reference, RootAccess, RunRequest, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
 
 /// A command line as meant.
@@ -46,6 +48,8 @@ pub(crate) enum Task {
     Libs(Box<LibsTask>),
     /// Run one.
     Run(Box<RunRequest>),
+    /// Try whether one works.
+    Check(Box<CheckRequest>),
     /// List them.
     Images,
     /// Forget some.
@@ -255,6 +259,7 @@ impl Meant {
             Command::Lock(lock) => Task::Lock(Box::new(lock_task(*lock, around)?)),
             Command::Libs(libs) => Task::Libs(Box::new(libs_task(*libs, around)?)),
             Command::Run(run) => Task::Run(Box::new(run_request(*run, around, terminal)?)),
+            Command::Check(check) => Task::Check(Box::new(check_request(check, around))),
             Command::Images => Task::Images,
             Command::Rmi { names } => {
                 Task::Remove { names: names.iter().map(Reference::to_string).collect() }
@@ -383,12 +388,24 @@ fn libs_task(arguments: LibsArguments, around: &Surroundings) -> Result<LibsTask
 // Arguments are taken apart by name and without `..`, so that one that is forgotten doesn't compile.
 
 fn image_wishes(arguments: ImageArguments) -> Said {
-    let ImageArguments { tag: _, output: _, load: _, debug: _, compression, layers, label, annotation } =
-        arguments;
+    let ImageArguments {
+        tag: _,
+        output: _,
+        load: _,
+        debug: _,
+        compression,
+        layers,
+        check,
+        proof,
+        label,
+        annotation,
+    } = arguments;
     let none = Wishes::default;
     vec![
         ("--compression", Wishes { compression: compression.map(packing), ..none() }),
         ("--layers", Wishes { layers: layers.map(layer_policy), ..none() }),
+        ("--check", Wishes { check, ..none() }),
+        ("--proof", Wishes { proof: proof.map(proof_policy), ..none() }),
         ("--label", Wishes { labels: table(label), ..none() }),
         ("--annotation", Wishes { annotations: table(annotation), ..none() }),
     ]
@@ -469,6 +486,12 @@ fn container_wishes(arguments: ContainerArguments) -> Said {
     ]
 }
 
+fn check_request(arguments: CheckArguments, around: &Surroundings) -> CheckRequest {
+    let CheckArguments { image, every_module } = arguments;
+    let depth = if every_module { Depth::All } else { Depth::Packages };
+    CheckRequest { image, depth, host: around.host.clone() }
+}
+
 fn run_request(
     arguments: RunArguments,
     around: &Surroundings,
@@ -511,6 +534,14 @@ fn packing(compression: Squeezing) -> Packing {
         Squeezing::Gzip => Packing::Gzip,
         Squeezing::Zstd => Packing::Zstd,
         Squeezing::None => Packing::None,
+    }
+}
+
+fn proof_policy(proof: Proving) -> ProofPolicy {
+    match proof {
+        Proving::Require => ProofPolicy::Require,
+        Proving::Auto => ProofPolicy::Auto,
+        Proving::Off => ProofPolicy::Off,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod bars;
 mod cache;
+mod check;
 mod columns;
 mod errors;
 mod json;
@@ -27,7 +28,7 @@ use minke_build::{Built, Event, Reporter};
 use minke_cas::{Kind, Swept, Usage, Verified};
 
 use crate::failure::Failure;
-use crate::foreman::{Change, Housed, ImageLine, Libs, Made, Plan, Reason, Terminal};
+use crate::foreman::{Change, Checked, Housed, ImageLine, Libs, Made, Plan, Reason, Terminal};
 use crate::settings::Surroundings;
 use crate::task::{Format, LibsShown, Manner, Verbosity};
 
@@ -267,6 +268,18 @@ impl Screen {
         }
         let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
         report::plan(plan, width, self.stdout).iter().try_for_each(|line| say(line))
+    }
+
+    /// Shows on standard output what of an image works: a table and what doesn't, or one object.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn checked(&self, checked: &Checked) -> Result<(), OutputError> {
+        if self.manner.format == Format::Json {
+            return say(&serde_json::to_string(checked).expect("what was checked has text keys"));
+        }
+        let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
+        check::checked(checked, width, self.stdout).iter().try_for_each(|line| say(line))
     }
 
     /// Shows what of the system some files need on standard output: a table, packages' names, or one object.

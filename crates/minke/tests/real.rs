@@ -149,6 +149,22 @@ fn the_examples_run_here_as_root_and_as_an_ordinary_user() {
 }
 
 #[test]
+fn what_the_examples_promise_they_keep() {
+    let world = World::open();
+    for (example, name) in world::EXAMPLES {
+        world.build(example, &[]);
+        for minke in &mut world.minke_as_each_user() {
+            let told: serde_json::Value =
+                serde_json::from_str(&output(minke.args(["check", "--json", name])))
+                    .expect("check prints JSON");
+            assert_eq!(told["works"], true, "{name}");
+            let tried = told["pythons"][0]["distributions"].as_array().expect("a list").len();
+            assert!(tried > 1, "{name}: more than the standard library");
+        }
+    }
+}
+
+#[test]
 fn the_base_keeps_its_promises() {
     let world = World::open();
     world.build("hello", &[]);

@@ -38,7 +38,7 @@ impl Foreman<'_> {
         &self,
         (base, picks): (&Base, &[Pick]),
         below: &[Layer],
-        (image, entry, created): (&Image, &Entry, Epoch),
+        (image, entry, created): (&Image, (&Entry, Option<&str>), Epoch),
         (name, wanted): (&Reference, &[Destination]),
     ) -> Result<String, BuildError> {
         let mut layers = below.to_vec();

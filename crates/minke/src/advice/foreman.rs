@@ -1,6 +1,7 @@
 //! What to do about the foreman's errors.
 
 use minke_build::bytecode::BytecodeError;
+use minke_build::check::CheckError;
 use minke_build::debian::DebianError;
 use minke_build::deliver::DeliverError;
 use minke_build::images::ImagesError;
@@ -11,6 +12,7 @@ use minke_build::native::NativeError;
 use minke_build::parts::SettleError;
 use minke_build::project::ProjectError;
 use minke_build::project::sources::{SourcesError, SourcesTreeError};
+use minke_build::proof::ImportError;
 use minke_build::pylock::PylockError;
 use minke_build::run::RunStepError;
 use minke_build::settings::SettingsError;
@@ -22,7 +24,7 @@ use minke_build::wheels::WheelsError;
 use minke_build::workshop::{
     BackendError, CargoLockError, CratesError, RepositoryError, RoomError, SourcesError as ArchiveError,
 };
-use minke_build::{BuildError, FetchError, GitError, ImageBaseError, LayerError, SupplyError};
+use minke_build::{BuildError, FetchError, GitError, ImageBaseError, LayerError, ProofError, SupplyError};
 
 use super::causes::{self, AGAIN, HALF_UPDATED};
 use super::{Advice, BUG, Exit, store};
@@ -42,6 +44,7 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Sources(error) => sources_tree(error),
         BuildError::PythonVersion { .. } => Exit::Project.help("say it as in `python = \"3.13\"`"),
         BuildError::WrongPython { has, source, .. } => interpreter(source, has),
+        BuildError::Proof(error) => proof(error),
         BuildError::RequiresPython { .. } => Exit::Project
             .help("choose another Python with `python`, or a suite that has it with `base`, or widen `requires-python`"),
         BuildError::NoPython => Exit::Project.help(
@@ -84,6 +87,40 @@ pub(super) fn build(error: &BuildError) -> Advice {
         BuildError::Images(error) => images(error),
         BuildError::Run(error) => run(error),
         BuildError::Store(error) => store(error),
+    }
+}
+
+fn proof(error: &ProofError) -> Advice {
+    match error {
+        ProofError::NoRoom(_) | ProofError::Foreign { .. } => Exit::Proof
+            .help("build where a room can be made, or name the image all the same with `--proof auto`"),
+        ProofError::Stage(error) => check(error),
+        ProofError::Smoke(_) => Exit::Proof.help(
+            "correct the command in `check` of [tool.minke], or what it finds; it runs without a network and a home, \
+             and only `/tmp` can be written",
+        ),
+    }
+}
+
+/// Advises on an image that cannot be checked.
+pub(super) fn check(error: &CheckError) -> Advice {
+    match error {
+        CheckError::Images(error) => images(error),
+        CheckError::Place { .. } | CheckError::Origin { .. } => Exit::Usage
+            .help("name an image of `minke images`, or say it as in `oci:DIR:TAG`, `oci-archive:FILE` or `docker-archive:FILE`"),
+        CheckError::Take(_) | CheckError::Flatten(_) => {
+            Exit::Project.help("write the image again, with `skopeo copy` or `docker save`")
+        }
+        CheckError::Foreign { .. } => Exit::Project.help("check it on a machine of its own kind"),
+        CheckError::NoPython { .. } => {
+            Exit::Project.help("only what is installed for a Python of the image can be checked")
+        }
+        CheckError::Config(error) => run(error),
+        CheckError::Import(ImportError::Run { source, .. }) => causes::container(source),
+        CheckError::Import(ImportError::Ended { .. }) => Exit::Proof
+            .help("its Python must be 3.8 or newer, and have its standard library; `minke run` starts it"),
+        CheckError::Import(ImportError::Store(error)) => store(error),
+        CheckError::Closure(_) => Exit::Project.help("`minke cache verify` drops what is damaged"),
     }
 }
 

@@ -83,6 +83,12 @@ pub(crate) struct ImageArguments {
     /// How the image is cut into layers [default: shared]
     #[arg(long, value_name = "HOW")]
     pub(crate) layers: Option<Cutting>,
+    /// A command that must end well in the image before it is named (repeatable)
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) check: Vec<CommandLine>,
+    /// Whether what was to be proved must be: `auto` names an image where no room can be made, too [default: auto]
+    #[arg(long, value_name = "WHETHER")]
+    pub(crate) proof: Option<Proving>,
     /// A label in the image's config (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Variable>,
@@ -197,6 +203,17 @@ pub(crate) enum Squeezing {
     Zstd,
     /// Not at all
     None,
+}
+
+/// Whether the image must be proved, as typed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Proving {
+    /// It must be
+    Require,
+    /// It must be where it can be
+    Auto,
+    /// Nothing is proved
+    Off,
 }
 
 /// How the image is cut into layers, as typed.

@@ -61,6 +61,7 @@ fn the_first_page_shows_the_commands() {
       lock     Pin what a project's image is made of
       libs     Find the distribution packages that libraries and programs need
       run      Run an image here, without a daemon, as root or not
+      check    Try whether what is installed in an image works
       images   List the images that minke keeps
       rmi      Forget images by name
       inspect  Show an image's manifest and config as JSON
@@ -88,9 +89,9 @@ fn the_first_page_shows_the_commands() {
       minke build
       minke run hello
 
-    Exit status: 0 done, 1 the project or its inputs are at fault, 2 usage, 3 a wheel cannot be built, 5
-    network, mirror, index or daemon, 70 a bug in minke, 126 and 127 a program that cannot run, 130
-    interrupted. `minke run` exits as the container's program does.
+    Exit status: 0 done, 1 the project or its inputs are at fault, 2 usage, 3 a wheel cannot be built, 4
+    what an image promises doesn't work, 5 network, mirror, index or daemon, 70 a bug in minke, 126 and
+    127 a program that cannot run, 130 interrupted. `minke run` exits as the container's program does.
     ");
 }
 

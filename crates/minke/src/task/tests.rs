@@ -18,6 +18,8 @@ const CASES: &[(&str, &str, &str)] = &[
     ("build load", "build --load", "build"),
     ("build compression", "build --compression zstd", "build"),
     ("build layers", "build --layers single", "build"),
+    ("build check", "build --check 'python -m shop'", "build"),
+    ("build proof", "build --proof require", "build"),
     ("build label", "build --label a=b", "build"),
     ("build annotation", "build --annotation a=b", "build"),
     ("build locked", "build --locked", "build"),
@@ -105,6 +107,8 @@ const CASES: &[(&str, &str, &str)] = &[
     ("libs base", "libs --base bookworm a", "libs a"),
     ("libs platform", "libs --platform linux/arm64 a", "libs a"),
     ("rmi names", "rmi a", "rmi b"),
+    ("check image", "check a", "check b"),
+    ("check every_module", "check a --every-module", "check a"),
     ("inspect image", "inspect a", "inspect b"),
     ("wheels build project", "wheels build src", "wheels build"),
     ("wheels build requirement", "wheels build -r a.txt", "wheels build"),
@@ -162,6 +166,10 @@ fn shown(line: &str) -> String {
             let LibsTask { paths, shown, task } = *libs;
             let settings = Settings::of(task.wishes);
             format!("{paths:?} {shown:?} {settings:?}")
+        }
+        Task::Check(check) => {
+            let CheckRequest { image, depth, host: _ } = *check;
+            format!("{image} {depth:?}")
         }
         Task::Images => "images".to_owned(),
         Task::Remove { names } => format!("{names:?}"),

@@ -124,6 +124,7 @@ fn label(hop: Hop) -> &'static str {
         Hop::Unpack => "unpacking",
         Hop::Bytecode => "compiling bytecode",
         Hop::Layers => "writing layers",
+        Hop::Proof => "proving",
         Hop::Deliver => "delivering",
         Hop::Verify => "reading the cache",
     }

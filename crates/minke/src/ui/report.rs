@@ -33,6 +33,9 @@ pub(crate) fn closing(built: &Built, took: Duration, width: usize, paint: Paint)
     for output in &built.outputs {
         line("written", output);
     }
+    if let Some(proof) = &built.proof {
+        line("proof", proof);
+    }
     if let Some(twin) = &built.twin {
         line("debug", twin);
     }
@@ -125,6 +128,7 @@ pub(crate) fn name(hop: Hop) -> &'static str {
         Hop::Unpack => "unpack",
         Hop::Bytecode => "bytecode",
         Hop::Layers => "layers",
+        Hop::Proof => "proof",
         Hop::Deliver => "deliver",
         Hop::Verify => "verify",
     }

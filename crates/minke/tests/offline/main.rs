@@ -6,6 +6,7 @@
 
 mod again;
 mod caching;
+mod check;
 mod crates;
 mod damaged;
 mod debs;

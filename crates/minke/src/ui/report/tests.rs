@@ -43,6 +43,7 @@ fn built() -> Built {
         outputs: vec!["oci-archive:/tmp/image.tar".to_owned()],
         why: None,
         twin: None,
+        proof: Some("2 of 2 checks".to_owned()),
     }
 }
 
@@ -58,6 +59,7 @@ fn the_closing_table_fits_a_wide_terminal() {
     runs      python -m 'my app' --port=8000 (the project's only script)
     left out  883.4 MB in 20120 files: virtual environments 880.0 MB, version control 3.4 MB
     written   oci-archive:/tmp/image.tar
+    proof     2 of 2 checks
     took      6.5 s: lock 412 ms, fetch 2.6 s, layers 3.1 s
     ");
 }
@@ -78,6 +80,7 @@ fn the_closing_table_fits_forty_columns() {
               virtual environments 880.0 MB,
               version control 3.4 MB
     written   oci-archive:/tmp/image.tar
+    proof     2 of 2 checks
     took      6.5 s: lock 412 ms,
               fetch 2.6 s, layers 3.1 s
     ");
@@ -94,6 +97,7 @@ fn a_build_of_nothing_has_a_table_too() {
     layer  entries  size  compressed
     total        0   0 B         0 B
     runs      python -m 'my app' --port=8000 (the project's only script)
+    proof     2 of 2 checks
     took      12 ms
     ");
 }

@@ -1,0 +1,113 @@
+//! The proof of an image, between its writing and its naming: what fails is never tagged.
+
+use minke_cas::Digest;
+use minke_exec::{Unavailable, sealing_available};
+use minke_oci::Image;
+use serde::Serialize;
+
+use super::{BuildError, Foreman};
+use crate::check::{self, CheckError};
+use crate::event::{Hop, Unit};
+use crate::platform::Platform;
+use crate::proof::{self, SmokeError};
+use crate::settings::ProofPolicy;
+
+/// The label of an image that nobody could prove.
+pub(super) const LABEL: &str = "minke.proof";
+
+/// An image could not be proved, or doesn't do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// There is no sealed room for it.
+    #[error("the proof needs a sealed room")]
+    NoRoom(#[source] Unavailable),
+    /// Its programs don't run here.
+    #[error("the image is for {platform}, and this machine runs no such programs")]
+    Foreign {
+        /// What it is for.
+        platform: Platform,
+    },
+    /// What the image says of itself cannot be used.
+    #[error("the image cannot be run as it says")]
+    Stage(#[source] CheckError),
+    /// A check of the project's fails.
+    #[error("a check of the project's fails in the image")]
+    Smoke(#[source] SmokeError),
+}
+
+#[derive(Serialize)]
+struct Key<'a> {
+    image: Digest,
+    command: &'a [String],
+}
+
+const KIND: &str = "proof-smoke-1";
+
+impl Foreman<'_> {
+    /// Says why the image will not be proved, where something was to be; nothing if it will.
+    ///
+    /// # Errors
+    /// [`BuildError::Proof`] if it must be and cannot.
+    pub(super) fn unproved(&self) -> Result<Option<String>, BuildError> {
+        let settings = &self.request.settings;
+        let policy = settings.proof.as_ref().map_or(ProofPolicy::default(), |said| said.value);
+        if settings.check.is_empty() || policy == ProofPolicy::Off {
+            return Ok(None);
+        }
+        let platform = self.platform();
+        let possible = match Platform::here() {
+            Some(here) if here == platform => sealing_available().map_err(ProofError::NoRoom),
+            _ => Err(ProofError::Foreign { platform }),
+        };
+        match (possible, policy) {
+            (Ok(()), _) => Ok(None),
+            (Err(error), ProofPolicy::Require) => Err(BuildError::Proof(error)),
+            (Err(error), _) => {
+                let source = std::error::Error::source(&error);
+                let why = source.map(|source| format!(": {source}")).unwrap_or_default();
+                Ok(Some(format!("not proved: {error}{why}")))
+            }
+        }
+    }
+
+    /// Runs the project's checks in the image, and says what came of it; nothing where nothing is to be proved.
+    ///
+    /// # Errors
+    /// [`BuildError::Proof`] if one fails.
+    pub(super) fn prove(
+        &self,
+        image: &Image,
+        unproved: Option<String>,
+    ) -> Result<Option<String>, BuildError> {
+        let settings = &self.request.settings;
+        let is_off = settings.proof.as_ref().is_some_and(|said| said.value == ProofPolicy::Off);
+        if settings.check.is_empty() || is_off || unproved.is_some() {
+            if let Some(why) = &unproved {
+                self.reporter.warn(format!("the image is {why}"));
+            }
+            return Ok(unproved);
+        }
+        let commands: Vec<&[String]> = settings.check.iter().map(|command| &*command.0).collect();
+        let is_new = |command: &&&[String]| {
+            self.store.recall::<_, ()>(KIND, &Key { image: image.manifest, command }).is_none()
+        };
+        let pending: Vec<&[String]> = commands.iter().filter(is_new).copied().collect();
+        if !pending.is_empty() {
+            self.hop(Hop::Proof, Unit::Pieces, |meter| {
+                meter.expect(pending.len() as u64);
+                let tree = minke_oci::flatten(self.store, image).map_err(BuildError::Flatten)?;
+                let stage = check::stage(self.store, (image, &tree));
+                let stage = stage.map_err(|error| BuildError::Proof(ProofError::Stage(error)))?;
+                for command in pending {
+                    let done = proof::smoke(self.store, &stage, command);
+                    done.map_err(|error| BuildError::Proof(ProofError::Smoke(error)))?;
+                    self.store.remember(KIND, &Key { image: image.manifest, command }, &())?;
+                    meter.advance(1);
+                }
+                Ok(())
+            })?;
+        }
+        let count = commands.len();
+        Ok(Some(format!("{count} of {count} checks")))
+    }
+}

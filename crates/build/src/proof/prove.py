@@ -1,0 +1,439 @@
+"""Tries whether what is installed for this interpreter can be imported, found and loaded.
+
+Reads a request as JSON from its standard input and writes what came of it to its standard output, one JSON object a
+line. Runs on Python 3.8 and later, with nothing but the standard library; it writes nothing to any disk.
+
+Every distribution gets a forked child, so that none sees another's modules, and what crashes takes no other with it.
+A child imports its modules in order; what fails or crashes there is tried again in a child of its own, whose word
+counts. Nothing that this process imports for itself is unloaded: it is the interpreter's own library.
+"""
+import sys
+
+# The caller's directory is no place of modules; the request says which are.
+sys.path[:] = [entry for entry in sys.path if entry not in ("", ".")]
+
+import importlib
+import importlib.machinery
+import json
+import os
+import re
+import select
+import signal
+import time
+from importlib import metadata
+
+# What isn't there to be imported, by any part of its name.
+NEVER = {"tests", "test", "_tests", "_test", "conftest", "__main__", "idlelib", "turtledemo", "antigravity", "this"}
+# What is imported only where every module is asked for.
+SELDOM = {"examples", "example", "benchmarks", "_vendor", "_vendored_packages", "vendored"}
+# The standard library has them elsewhere.
+FOREIGN = {"_msi", "_overlapped", "_scproxy", "_winapi", "msilib", "msvcrt", "nt", "winreg", "winsound", "java",
+           "org", "vms_lib", "_winreg", "os2", "_ios_support", "_android_support", "_osx_support"}
+SUFFIXES = sorted(importlib.machinery.all_suffixes(), key=len, reverse=True)
+LONGEST = 2000
+RESULTS = None
+
+
+def say(line):
+    data = (json.dumps(line, ensure_ascii=True) + "\n").encode()
+    while data:
+        data = data[os.write(RESULTS, data):]
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def module_of(path):
+    """Returns the names of a file's module and whether it is a package, or none."""
+    parts = str(path).split("/")
+    for suffix in SUFFIXES:
+        if parts[-1].endswith(suffix):
+            parts[-1] = parts[-1][: -len(suffix)]
+            break
+    else:
+        return None
+    package = parts[-1] == "__init__"
+    names = tuple(parts[:-1] if package else parts)
+    if names and all(name.isidentifier() for name in names):
+        return names, package
+    return None
+
+
+def passed_over(names):
+    return any(name in NEVER or name.startswith("test_") for name in names)
+
+
+def modules_of(files, depth):
+    """Returns the top-level modules of some files, and those below that are tried too."""
+    found = {}
+    for file in files:
+        module = module_of(file)
+        if module and not passed_over(module[0]):
+            found[module[0]] = module[1] or found.get(module[0], False)
+    packages = {names for names, package in found.items() if package}
+    top, below = [], []
+    for names in sorted(found):
+        if not any(names[:length] in packages for length in range(1, len(names))):
+            # A file in a directory that is no package may be anything.
+            (top if len(names) == 1 or found[names] else below).append(".".join(names))
+        elif depth == "all":
+            below.append(".".join(names))
+        elif depth == "packages" and found[names]:
+            if not any(name.startswith("_") or name in SELDOM for name in names[1:]):
+                below.append(".".join(names))
+    return top, below
+
+
+def unmet(distribution, installed):
+    """Returns what a distribution needs under no condition and is not installed."""
+    lacking = []
+    for line in distribution.requires or []:
+        name = re.match(r"\s*([A-Za-z0-9._-]+)", line)
+        if name and ";" not in line and normal(name.group(1)) not in installed:
+            lacking.append(normal(name.group(1)))
+    return lacking
+
+
+def of_distributions(depth):
+    seen = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name and normal(name) not in seen:
+            seen[normal(name)] = distribution
+    batches, provided = [], set()
+    for name, distribution in sorted(seen.items()):
+        files = [file for file in distribution.files or []]
+        top, below = modules_of(files, depth)
+        if not files:
+            lines = (distribution.read_text("top_level.txt") or "").split()
+            top = [line for line in lines if line.isidentifier() and not passed_over([line])]
+        provided.update(module.split(".")[0] for module in top + below)
+        items = [("module", module, None, "top") for module in top]
+        items += [("module", module, None, "below") for module in below]
+        for entry in distribution.entry_points:
+            items.append(("entry", entry.group + ": " + entry.name + " = " + entry.value, entry.value, entry.group))
+        libraries = []
+        for file in files:
+            last = str(file).split("/")[-1]
+            if last.endswith(".so") or ".so." in last:
+                path = str(distribution.locate_file(file))
+                if os.path.isfile(path):
+                    kind = "top" if module_of(file) else "below"
+                    libraries.append(("library", os.path.realpath(path), None, kind))
+        version = str(distribution.version)
+        lacks = unmet(distribution, seen)
+        say({"distribution": name, "version": version, "lacks": lacks})
+        batches.append((name, items, bool(lacks)))
+        batches.append((name, sorted(set(libraries)), bool(lacks)))
+    return batches, provided
+
+
+def of_standard_library():
+    base = os.path.dirname(os.__file__)
+    files = []
+    for directory, above in ((base, ""), (os.path.join(base, "lib-dynload"), "")):
+        for name in sorted(os.listdir(directory) if os.path.isdir(directory) else []):
+            files.append(above + name)
+            package = os.path.join(directory, name)
+            if name.isidentifier() and os.path.isfile(os.path.join(package, "__init__.py")):
+                files.append(name + "/__init__.py")
+                for inner in sorted(os.listdir(package)):
+                    if os.path.isfile(os.path.join(package, inner, "__init__.py")):
+                        files.append(name + "/" + inner + "/__init__.py")
+    files = [file for file in files if module_of(file) and module_of(file)[0][0] not in FOREIGN]
+    top, below = modules_of(files, "packages")
+    top = sorted(set(top) | {name for name in sys.builtin_module_names if not passed_over([name])})
+    names = set(getattr(sys, "stdlib_module_names", ())) | {name.split(".")[0] for name in top}
+    return [("module", name, None, "standard") for name in top + below], names
+
+
+def wanted(batches, only):
+    """Keeps the items that were asked for; without a wish, all."""
+    if only is None:
+        return batches
+    only = {tuple(item) for item in only}
+    return [
+        (of, [item for item in items if (of, item[0], item[1]) in only], lacks) for of, items, lacks in batches
+    ]
+
+
+def load(item):
+    what, name, value, _ = item
+    if what == "module":
+        importlib.import_module(name)
+    elif what == "entry":
+        module, _, attributes = value.split("[")[0].strip().partition(":")
+        found = importlib.import_module(module.strip())
+        for attribute in filter(None, attributes.strip().split(".")):
+            found = getattr(found, attribute)
+    else:
+        import ctypes
+
+        ctypes.CDLL(name, mode=os.RTLD_NOW | os.RTLD_LOCAL)
+
+
+def chain(error):
+    """Yields an error and what led to it, the first cause last."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def failure(error):
+    outcome = {"how": type(error).__name__, "message": first_line(error)}
+    errors = list(chain(error))
+    for cause in errors:
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            outcome["module"] = str(cause.name)
+        elif isinstance(cause, OSError) and isinstance(cause.filename, str):
+            outcome["file"] = cause.filename
+        elif isinstance(cause, (OSError, ImportError)):
+            named = re.match(r"([^\s:]+): cannot open shared object file", str(cause))
+            if named:
+                outcome["file"] = named.group(1)
+    trace = errors[-1].__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None:
+        outcome["at"] = trace.tb_frame.f_code.co_filename
+    return outcome
+
+
+def first_line(error):
+    try:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except BaseException:
+        lines = []
+    return " ".join(lines)[:LONGEST]
+
+
+def attempt(item):
+    began = time.monotonic()
+    try:
+        load(item)
+        outcome = {"ok": True}
+    except BaseException as error:
+        outcome = dict(failure(error), ok=False)
+    outcome["seconds"] = round(time.monotonic() - began, 3)
+    return outcome
+
+
+class Batch:
+    """Some items that are tried in one child after the other, and what is known of it."""
+
+    def __init__(self, of, items, lacks, places, here):
+        self.of, self.items, self.lacks, self.places, self.here = of, items, lacks, places, here
+        self.waiting = list(range(len(items)))
+        self.alone = []
+        self.todo = []
+        self.outcomes = {}
+        self.child = None
+        self.silent = ()
+
+    def next(self):
+        if self.waiting:
+            return self.waiting
+        return self.alone[:1]
+
+    def start(self, budget):
+        results, write = os.pipe()
+        said, speak = os.pipe()
+        todo = self.todo = list(self.next())
+        self.together = bool(self.waiting)
+        sys.stdout.flush()
+        self.child = os.fork()
+        if self.child == 0:
+            os.close(results)
+            os.close(said)
+            run(self, list(todo), (write, speak), budget if self.together else None)
+        os.close(write)
+        os.close(speak)
+        self.results, self.said = results, said
+        self.pending, self.heard, self.since = b"", b"", time.monotonic()
+
+    def read(self):
+        data = os.read(self.results, 65536)
+        self.pending += data
+        lines = self.pending.split(b"\n")
+        self.pending = lines.pop()
+        for line in lines:
+            line = json.loads(line)
+            if "start" in line:
+                self.since = time.monotonic()
+            else:
+                self.settle(line.pop("item"), line)
+        return bool(data)
+
+    def listen(self):
+        data = os.read(self.said, 65536)
+        self.heard = (self.heard + data)[-LONGEST:]
+        return bool(data)
+
+    def settle(self, index, outcome):
+        self.todo.remove(index)
+        if self.together:
+            self.waiting.remove(index)
+            missing = outcome.get("module", "").split(".")[0]
+            is_final = outcome.get("how") in ("time", "untried") or (missing and missing not in self.here)
+            if not outcome["ok"] and not is_final:
+                # Others were imported before it: what it is by itself counts.
+                self.alone.append(index)
+        else:
+            self.alone.remove(index)
+        self.outcomes[index] = outcome
+
+    def end(self, status, slow):
+        """Takes leave of a child; what it was at is its end's reason."""
+        try:
+            os.killpg(self.child, signal.SIGKILL)
+        except OSError:
+            pass
+        os.close(self.results)
+        os.close(self.said)
+        self.child = None
+        if not self.todo:
+            return
+        # It does one after the other: what it hasn't begun yet is the next.
+        index = self.todo[0]
+        heard = self.heard.decode("utf-8", "replace").strip().splitlines()
+        message = " ".join(heard[-1:])[:LONGEST]
+        if slow:
+            how = "time"
+        elif os.WIFSIGNALED(status):
+            try:
+                how = signal.Signals(os.WTERMSIG(status)).name
+            except ValueError:
+                how = "signal %d" % os.WTERMSIG(status)
+            fatal = [line for line in heard if line.startswith(("Fatal", "Illegal", "terminate"))]
+            message = (fatal or [message])[0][:LONGEST]
+        else:
+            how = "exit %d" % os.WEXITSTATUS(status)
+        seconds = round(time.monotonic() - self.since, 3)
+        self.settle(index, {"ok": False, "how": how, "message": message, "seconds": seconds})
+
+
+def run(batch, todo, pipes, budget):
+    """Is the child: tries items and says what came of each."""
+    global RESULTS
+    try:
+        os.setsid()
+        RESULTS, speak = pipes
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(speak, 1)
+        os.dup2(speak, 2)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL if number != signal.SIGPIPE else signal.SIG_IGN)
+        import faulthandler
+
+        faulthandler.enable(file=2)
+        sys.path[:0] = batch.places
+        began = time.monotonic()
+        for index in todo:
+            item = batch.items[index]
+            late = budget is not None and time.monotonic() - began > budget
+            if late and item[3] == "below":
+                say({"item": index, "ok": False, "how": "untried", "message": "", "seconds": 0})
+                continue
+            say({"start": True})
+            say(dict(attempt(item), item=index))
+    finally:
+        os._exit(0)
+
+
+def ended(batch, limit):
+    """Returns the status of a child that has ended, and whether it was too slow; else none."""
+    slow = time.monotonic() - batch.since > limit
+    if slow:
+        try:
+            os.kill(batch.child, signal.SIGKILL)
+        except OSError:
+            pass
+    child, status = os.waitpid(batch.child, 0 if slow else os.WNOHANG)
+    return (status, slow) if child else None
+
+
+def work(batches, request, report):
+    waiting = sorted(batches, key=lambda batch: len(batch.items))
+    running = []
+    while waiting or running:
+        while waiting and len(running) < request["jobs"]:
+            batch = waiting.pop()
+            if not batch.next():
+                report(batch)
+                continue
+            batch.start(request["budget"])
+            running.append(batch)
+        poll = select.poll()
+        readers = {}
+        for batch in running:
+            for descriptor, read in ((batch.results, batch.read), (batch.said, batch.listen)):
+                if read not in batch.silent:
+                    poll.register(descriptor, select.POLLIN | select.POLLHUP)
+                    readers[descriptor] = (batch, read)
+        finished = set()
+        for descriptor, _ in poll.poll(50):
+            batch, read = readers[descriptor]
+            if not read():
+                batch.silent += (read,)
+                if read == batch.read:
+                    finished.add(id(batch))
+        for batch in list(running):
+            over = ended(batch, request["limit"])
+            if over is None and id(batch) in finished:
+                over = os.waitpid(batch.child, 0)[1], False
+            if over is not None:
+                drain(batch)
+                batch.end(*over)
+                batch.silent = ()
+                running.remove(batch)
+                waiting.append(batch)
+
+
+def drain(batch):
+    """Reads what a child said before its end, though a child of its own may still hold the pipe."""
+    for descriptor, read in ((batch.results, batch.read), (batch.said, batch.listen)):
+        os.set_blocking(descriptor, False)
+        try:
+            while read():
+                pass
+        except BlockingIOError:
+            pass
+
+
+def main():
+    global RESULTS
+    request = json.loads(sys.stdin.buffer.read())
+    # What a module prints is no result.
+    RESULTS = os.dup(1)
+    os.dup2(2, 1)
+    say({"python": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable, "prefix": sys.prefix})
+    batches, provided = of_distributions(request["depth"])
+    standard, standard_names = of_standard_library()
+    if request["standard"]:
+        batches.append(("python", standard, False))
+    names = [("module", name, None, "top") for name in request["names"]]
+    here = provided | standard_names | {name.split(".")[0] for name in request["names"]}
+    batches = [Batch(of, items, lacks, [], here) for of, items, lacks in wanted(batches, request["only"])]
+    own = wanted([("", names, True)], request["only"])
+    batches += [Batch(of, items, lacks, request["places"], here) for of, items, lacks in own]
+
+    def report(batch):
+        for index, item in enumerate(batch.items):
+            outcome = batch.outcomes[index]
+            line = dict(outcome, of=batch.of, what=item[0], name=item[1], kind=item[3])
+            missing = outcome.get("module", "").split(".")[0]
+            if missing and missing not in here and not batch.lacks:
+                line["absent"] = "distribution"
+            elif missing and (missing in FOREIGN or (item[3] == "standard" and missing in standard_names)):
+                line["absent"] = "standard"
+            say(line)
+
+    work(batches, request, report)
+    say({"end": True})
+
+
+main()
