@@ -1,0 +1,81 @@
+"""How minke's costs grow: with ten thousand files beside the app, and with a requirement that is much work.
+
+Both are measured beside what they are to be compared with: the same project without the files, and a program that only
+inflates, hashes, compresses and compiles the same wheel.
+"""
+
+from pathlib import Path
+from statistics import median
+
+import daily
+from contenders import Minke, settle
+from measure import Cost
+from projects import Project
+
+FILES = 10_000
+REPEATS = 9
+
+LARGE = ["sympy"]
+"""A requirement that takes seconds: fifteen hundred modules, and another distribution that it needs."""
+
+PLACES = ["sympy", "mpmath"]
+"""What is in its wheels, for the compiler."""
+
+
+def table(minke: Minke, project: Project, locks: list[Path], limit: Path) -> str:
+    """What minke takes for an app as it is and as it has grown."""
+    lines = ["| minke (s) | as it is | grown | ratio |", "| --- | ---: | ---: | ---: |"]
+    small = changes(minke, project)
+    many_files(project.place / "many")
+    large = changes(minke, project)
+    for case in small:
+        ratio = median(large[case]) / median(small[case])
+        lines.append(f"| {case}, {FILES:,} more files | {daily.shown(small[case])} | {daily.shown(large[case])} | {ratio:.2f} |")
+    if limit.exists():
+        least, added = requirement(minke, project, locks, limit)
+        ratio = added.seconds / least.seconds
+        lines.append(f"| {LARGE[0]} added, beside the limit for it alone | {least.seconds:.2f} | {added.seconds:.2f} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def changes(minke: Minke, project: Project) -> dict[str, list[float]]:
+    """Seconds of builds of an unchanged tree, and after one line was edited."""
+    minke.build(project)
+    # Files that have just changed are read again, as git does.
+    settle()
+    minke.build(project)
+    unchanged = [minke.build(project).seconds for _ in range(REPEATS)]
+    edited = []
+    for _ in range(REPEATS):
+        project.edit()
+        edited.append(minke.build(project).seconds)
+    return {daily.CASES[0]: unchanged, daily.CASES[1]: edited}
+
+
+def many_files(root: Path) -> None:
+    """Writes small modules, a hundred in a directory."""
+    for number in range(FILES):
+        module = root / f"part{number // 100}" / f"m{number}.py"
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text(f"def f{number}(x):\n    return [x + {number} for _ in range({number})]\n")
+
+
+def requirement(minke: Minke, project: Project, locks: list[Path], limit: Path) -> tuple[Cost, Cost]:
+    """The least that a large requirement can cost, and what adding it costs; it is downloaded before."""
+    plain, more = locks
+    minke.forget()
+    wheels = []
+    for lock in locks:
+        project.use(lock)
+        minke.run(project, "lock")
+        minke.build(project)
+        wheels.append(daily.wheels(minke))
+    minke.keep_downloads()
+    project.use(plain)
+    minke.build(project)
+    settle()
+    project.use(more)
+    added = minke.build(project)
+    new = [wheel for wheel in wheels[1] if wheel not in wheels[0]]
+    # What a module is compiled to depends on those before it, so that one process compiles all of a distribution.
+    return daily.least(minke, project, (limit, new), [f"{daily.PACKAGES}/{place}" for place in PLACES]), added
