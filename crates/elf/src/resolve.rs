@@ -2,9 +2,12 @@
 //!
 //! Known: `DT_RPATH` and its inheritance, `DT_RUNPATH` and that it has none, `$ORIGIN`, `$LIB`, `$PLATFORM`,
 //! names with a slash, libraries that are loaded already, files of the wrong processor, required versions, and
-//! whether each symbol has somebody who defines it; and where musl differs from glibc.
-//! Not known: `LD_LIBRARY_PATH`, `LD_PRELOAD` (an image that needs them is broken), `glibc-hwcaps` (a faster
-//! twin never brings a name that the plain directory lacks), and what a program loads by itself (`dlopen`).
+//! whether each symbol has somebody who defines it; `glibc-hwcaps`; and where musl differs from glibc.
+//! Not known: `LD_LIBRARY_PATH`, `LD_PRELOAD` (an image that needs them is broken), and what a program loads by itself
+//! (`dlopen`).
+//!
+//! Which processor a file will run on isn't known: whatever is asked is answered for the plainest one, and for each
+//! faster one that would get other libraries from a `glibc-hwcaps` directory. All of them must work.
 //!
 //! Spec: <https://man7.org/linux/man-pages/man8/ld.so.8.html>;
 //! musl: <https://wiki.musl-libc.org/functional-differences-from-glibc.html>
@@ -41,6 +44,8 @@ pub struct Resolver {
     pub lib: String,
     /// What `$PLATFORM` stands for.
     pub platform: String,
+    /// The subdirectories of `glibc-hwcaps` for faster processors, each of which takes those before it, too.
+    pub levels: Vec<String>,
     /// The sonames that every process has loaded before: whoever needs one of them looks no further.
     pub loaded: BTreeSet<String>,
 }
@@ -68,7 +73,7 @@ pub struct MissingVersion {
 /// What is loaded for one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolution {
-    /// Everything that is loaded, the file itself first, in the loader's order.
+    /// Everything that is loaded, the file itself first, in the loader's order; then what only faster processors load.
     pub objects: Vec<ImagePath>,
     /// What is needed and not found.
     pub unmet: Vec<Unmet>,
@@ -95,6 +100,11 @@ impl Resolver {
             ],
             lib: format!("lib/{triplet}"),
             platform: platform.to_owned(),
+            levels: match machine {
+                Machine::Amd64 => ["x86-64-v2", "x86-64-v3", "x86-64-v4"].map(str::to_owned).to_vec(),
+                // Those of other processors have no libraries in Debian, and arm64 has none at all.
+                _ => Vec::new(),
+            },
             loaded: BTreeSet::new(),
         }
     }
@@ -109,6 +119,7 @@ impl Resolver {
                 .to_vec(),
             lib: String::new(),
             platform: String::new(),
+            levels: Vec::new(),
             loaded: BTreeSet::new(),
         }
     }
@@ -140,17 +151,31 @@ impl Resolver {
         if view(file).is_none() {
             return Resolution::default();
         }
-        let mut opened = Opened::new(self, view);
+        let mut opened = Opened::new(self, &view, 0);
         let unmet = opened.open(file, None);
+        let mut resolution = self.resolution(&opened, unmet);
+        let (mut pending, mut done) = (opened.faster, 0);
+        while let Some(level) = pending.pop_first() {
+            let mut faster = Opened::new(self, &view, level);
+            let unmet = faster.open(file, None);
+            resolution.add(self.resolution(&faster, unmet));
+            done = done.max(level);
+            pending.extend(faster.faster.into_iter().filter(|level| *level > done));
+        }
+        resolution
+    }
+
+    fn resolution<'facts, View: Fn(&ImagePath) -> Option<&'facts Facts>>(
+        &self,
+        opened: &Opened<'_, 'facts, View>,
+        unmet: Vec<Unmet>,
+    ) -> Resolution {
         let missing_versions = match self.loader {
             Loader::Glibc => opened.missing_versions(),
             Loader::Musl => Vec::new(),
         };
-        Resolution {
-            objects: opened.objects.into_iter().map(|object| object.path).collect(),
-            unmet,
-            missing_versions,
-        }
+        let objects = opened.objects.iter().map(|object| object.path.clone()).collect();
+        Resolution { objects, unmet, missing_versions }
     }
 
     /// Returns where a file that lies at `path` has its own needs looked for, before the default directories.
@@ -181,6 +206,22 @@ impl Resolver {
             path = replace_word(&path, name, value);
         }
         path.starts_with('/').then(|| normal(&path)).flatten()
+    }
+}
+
+impl Resolution {
+    /// Adds what a faster processor would load, too.
+    fn add(&mut self, other: Self) {
+        let Self { objects, unmet, missing_versions } = other;
+        let new = |path: &ImagePath| !self.objects.contains(path);
+        let objects: Vec<ImagePath> = objects.into_iter().filter(new).collect();
+        self.objects.extend(objects);
+        self.unmet.extend(unmet);
+        self.missing_versions.extend(missing_versions);
+        self.unmet.sort();
+        self.unmet.dedup();
+        self.missing_versions.sort();
+        self.missing_versions.dedup();
     }
 }
 

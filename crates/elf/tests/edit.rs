@@ -136,6 +136,75 @@ fn the_real_loader_loads_what_was_edited() {
     }
 }
 
+/// Numbers that are the same everywhere, from a seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+/// What repairing a wheel does to a library: edited, then made small. A broken one says what was asked for, or nothing
+/// is written; and whatever reads it ends.
+#[test]
+fn six_thousand_broken_files_are_edited_truly_or_not_at_all() {
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let values = [0, 1, 2, 3, 5, 8, 0x10, 0x40, 0x7f, 0x80, 0xfe, 0xff];
+    let wish = Edit {
+        soname: Some("libuser-1a2b3c4d.so".to_owned()),
+        needed: renamed("libtoy.so.1", "libtoy-1a2b3c4d.so.1"),
+        search: Search::Runpath("$ORIGIN".to_owned()),
+        ..Edit::default()
+    };
+    let whole = user().debug_bytes(300).build();
+    let (mut made, mut kept) = (0, 0);
+    for round in 0..6_000 {
+        let mut bytes = whole.clone();
+        for _ in 0..=numbers.below(5) {
+            let at = match numbers.below(3) {
+                0 => numbers.below(0x200),
+                _ => numbers.below(bytes.len()),
+            };
+            bytes[at] = values[numbers.below(values.len())];
+        }
+        if numbers.below(10) == 0 {
+            bytes.truncate(numbers.below(bytes.len()));
+        }
+        let Ok(edited) = edit(&bytes, &wish) else {
+            kept += 1;
+            continue;
+        };
+        made += 1;
+        let (before, after) = (Facts::read(&bytes).unwrap(), Facts::read(&edited).unwrap());
+        assert_eq!(after.soname, wish.soname, "round {round}");
+        assert_eq!(after.needed.len(), before.needed.len(), "round {round}");
+        if let Ok(small) = compact(&edited, Strip::All) {
+            assert_eq!(Facts::read(&small).unwrap().needed, after.needed, "round {round}");
+            assert_eq!(
+                Symbols::read(&small),
+                Symbols::read(&bytes).map(|symbols| renamed_in(symbols, &wish)),
+                "round {round}"
+            );
+        }
+    }
+    assert!(made > 500 && kept > 500, "{made} made, {kept} kept");
+}
+
+/// Symbols as they are asked of libraries by their new names.
+fn renamed_in(mut symbols: Symbols, wish: &Edit) -> Symbols {
+    for (_, library) in symbols.undefined.iter_mut().filter_map(|symbol| symbol.version.as_mut()) {
+        if let Some(Some(new)) = wish.needed.get(library) {
+            *library = new.clone();
+        }
+    }
+    symbols.undefined.sort();
+    symbols
+}
+
 proptest! {
     /// Whatever is broken in a file, editing it ends in what was asked for or in an error.
     #[test]

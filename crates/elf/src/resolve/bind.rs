@@ -5,7 +5,7 @@
 //! Not known: modules that were opened for all to see (`RTLD_GLOBAL`), and symbols of a certain library in a chain of
 //! equal ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use minke_cas::ImagePath;
@@ -38,7 +38,7 @@ impl Resolver {
     /// Returns the symbols that a file, or what is loaded because of it, needs and nobody defines; sorted.
     ///
     /// Weak ones may be missing. `view` gives facts as in [`Resolver::resolve`], `symbols` those of a path that `view`
-    /// knows; it is asked once for each. Libraries that aren't found define nothing.
+    /// knows; it is asked once for each, and again for processors that get other libraries. Libraries that aren't found define nothing.
     pub fn unbound<'facts>(
         &self,
         view: impl Fn(&ImagePath) -> Option<&'facts Facts>,
@@ -46,7 +46,31 @@ impl Resolver {
         process: Process<'_>,
         file: &ImagePath,
     ) -> Vec<Unbound> {
-        let mut opened = Opened::new(self, view);
+        let (mut pending, mut unbound) = (BTreeSet::from([0]), Vec::new());
+        let mut done = 0;
+        while let Some(level) = pending.pop_first() {
+            let (found, faster) = self.unbound_at(level, (&view, &symbols), process, file);
+            unbound.extend(found);
+            done = done.max(level);
+            pending.extend(faster.into_iter().filter(|level| *level > done));
+        }
+        unbound.sort();
+        unbound.dedup();
+        unbound
+    }
+
+    /// Returns what a processor of one level doesn't find, and the levels that get other libraries.
+    fn unbound_at<'facts>(
+        &self,
+        level: usize,
+        (view, symbols): (
+            impl Fn(&ImagePath) -> Option<&'facts Facts>,
+            impl Fn(&ImagePath) -> Option<Rc<Symbols>>,
+        ),
+        process: Process<'_>,
+        file: &ImagePath,
+    ) -> (Vec<Unbound>, BTreeSet<usize>) {
+        let mut opened = Opened::new(self, view, level);
         let mut everyone = 0;
         if let Some(program) = process.program {
             opened.open(program, None);
@@ -85,8 +109,7 @@ impl Resolver {
                 }
             }
         }
-        unbound.sort();
-        unbound
+        (unbound, opened.faster)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a process has loaded, and how one file more is loaded into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minke_cas::ImagePath;
 
@@ -22,11 +22,16 @@ pub(super) struct Opened<'a, 'facts, View> {
     pub(super) objects: Vec<Object<'facts>>,
     /// By every name a loaded object answers to: its soname, its path, and what it was asked for as.
     pub(super) names: BTreeMap<String, usize>,
+    /// How many of the resolver's levels the processor has.
+    level: usize,
+    /// How many levels a processor has that gets something else than this one.
+    pub(super) faster: BTreeSet<usize>,
 }
 
 impl<'a, 'facts, View: Fn(&ImagePath) -> Option<&'facts Facts>> Opened<'a, 'facts, View> {
-    pub(super) fn new(resolver: &'a Resolver, view: View) -> Self {
-        Self { resolver, view, objects: Vec::new(), names: BTreeMap::new() }
+    pub(super) fn new(resolver: &'a Resolver, view: View, level: usize) -> Self {
+        let faster = BTreeSet::new();
+        Self { resolver, view, objects: Vec::new(), names: BTreeMap::new(), level, faster }
     }
 
     /// Loads a file and all that it needs, and returns what isn't found; `loader` is who asks for it.
@@ -74,10 +79,9 @@ impl<'a, 'facts, View: Fn(&ImagePath) -> Option<&'facts Facts>> Opened<'a, 'fact
         if self.is_there(name) {
             return true;
         }
-        let wanted = self.objects[needer].facts;
-        let fitting = |path: &ImagePath| (self.view)(path).filter(|facts| wanted.fits(facts));
-        let found = self.candidates(needer, name).find_map(|path| fitting(&path).map(|facts| (path, facts)));
-        let Some((path, facts)) = found else { return false };
+        let (found, faster) = self.look(needer, name);
+        self.faster.extend(faster);
+        let Some((facts, path)) = found else { return false };
         match self.names.get(path.as_str()) {
             Some(place) => {
                 let place = *place;
@@ -88,8 +92,23 @@ impl<'a, 'facts, View: Fn(&ImagePath) -> Option<&'facts Facts>> Opened<'a, 'fact
         true
     }
 
-    /// Returns where a needed name may lie, in the order in which the loader looks.
-    fn candidates(&self, needer: usize, name: &str) -> impl Iterator<Item = ImagePath> {
+    /// Returns what the processor gets for a need, and the levels of processors that get something else.
+    fn look(&self, needer: usize, name: &str) -> (Option<(&'facts Facts, ImagePath)>, Vec<usize>) {
+        let wanted = self.objects[needer].facts;
+        let mut faster = Vec::new();
+        for (level, path) in self.candidates(needer, name) {
+            let Some(facts) = (self.view)(&path).filter(|facts| wanted.fits(facts)) else { continue };
+            if level <= self.level {
+                return (Some((facts, path)), faster);
+            }
+            faster.push(level);
+        }
+        (None, faster)
+    }
+
+    /// Returns where a needed name may lie, in the order in which the loader looks, each with the level that a
+    /// processor must have for it.
+    fn candidates(&self, needer: usize, name: &str) -> impl Iterator<Item = (usize, ImagePath)> {
         let object = &self.objects[needer];
         let origin = object.path.parent().unwrap_or_else(ImagePath::root);
         let given = name.contains('/').then(|| self.resolver.expand(name, &origin));
@@ -98,8 +117,15 @@ impl<'a, 'facts, View: Fn(&ImagePath) -> Option<&'facts Facts>> Opened<'a, 'fact
             None => self.directories(needer),
         };
         let name = name.to_owned();
-        let searched = directories.into_iter().filter_map(move |directory| directory.join_str(&name).ok());
-        given.flatten().into_iter().chain(searched)
+        let levels = &self.resolver.levels;
+        let searched = directories.into_iter().flat_map(move |directory| {
+            let twins = levels.iter().enumerate().rev();
+            let twins = twins
+                .map(|(rank, level)| (rank + 1, directory.join_str(&format!("glibc-hwcaps/{level}/{name}"))));
+            let all: Vec<_> = twins.chain([(0, directory.join_str(&name))]).collect();
+            all.into_iter().filter_map(|(rank, path)| Some((rank, path.ok()?)))
+        });
+        given.flatten().into_iter().map(|path| (0, path)).chain(searched)
     }
 
     fn directories(&self, needer: usize) -> Vec<ImagePath> {

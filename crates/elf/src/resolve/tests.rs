@@ -191,3 +191,34 @@ fn many_files_share_one_sorted_list() {
     let names: Vec<_> = unmet.iter().map(|unmet| format!("{} {}", unmet.soname, unmet.needed_by)).collect();
     assert_eq!(names, ["libw.so /b.so", "libx.so /a.so", "libx.so /b.so"]);
 }
+
+/// A faster processor may get a library that needs more: it must be there, too.
+#[test]
+fn a_faster_twin_is_loaded_by_those_that_can_and_must_work() {
+    insta::assert_snapshot!(resolve(&[
+        ("/app/m.so", facts(&["libfast.so.1"])),
+        ("/usr/lib/libfast.so.1", facts(&[])),
+        ("/usr/lib/glibc-hwcaps/x86-64-v3/libfast.so.1", facts(&["libmore.so.1", "libthere.so.1"])),
+        ("/usr/lib/glibc-hwcaps/x86-64-v2/libthere.so.1", facts(&[])),
+        ("/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v4/libthere.so.1", facts(&[])),
+    ]), @r"
+        /app/m.so
+        /usr/lib/libfast.so.1
+        /usr/lib/glibc-hwcaps/x86-64-v3/libfast.so.1
+        /usr/lib/glibc-hwcaps/x86-64-v2/libthere.so.1
+        /usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v4/libthere.so.1
+        libmore.so.1 for /usr/lib/glibc-hwcaps/x86-64-v3/libfast.so.1
+    ");
+}
+
+#[test]
+fn a_library_that_only_faster_processors_have_is_missing() {
+    insta::assert_snapshot!(resolve(&[
+        ("/app/m.so", runpath(&["libfast.so.1"], "$ORIGIN/lib")),
+        ("/app/lib/glibc-hwcaps/x86-64-v2/libfast.so.1", facts(&[])),
+    ]), @r"
+        /app/m.so
+        /app/lib/glibc-hwcaps/x86-64-v2/libfast.so.1
+        libfast.so.1 for /app/m.so
+    ");
+}
