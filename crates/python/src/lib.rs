@@ -43,7 +43,7 @@ pub use tags::{Rank, Tag, Tags};
 pub use target::{Arch, Libc, Platform, PythonVersion, PythonVersionError, Target};
 pub use venv::Venv;
 pub use wheel::{
-    DirectUrl, Installed, Provenance, Request, WheelError, WheelFault, WheelFile, WheelWarning, each_file,
-    install,
+    DirectUrl, Installed, Provenance, Request, Rewrite, RewriteError, WheelError, WheelFault, WheelFile,
+    WheelWarning, each_file, install, rewrite,
 };
 pub use wheel_name::{WheelFileName, WheelFileNameError};

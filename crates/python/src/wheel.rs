@@ -15,6 +15,7 @@ mod contents;
 mod fault;
 mod generated;
 mod layout;
+mod rewrite;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
@@ -30,6 +31,7 @@ use archive::Archive;
 use layout::Layout;
 
 pub use fault::{WheelError, WheelFault};
+pub use rewrite::{Rewrite, RewriteError, rewrite};
 
 /// A wheel to install.
 pub struct WheelFile<R> {

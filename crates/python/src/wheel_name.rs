@@ -3,6 +3,7 @@
 //! Spec: <https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-name-convention>
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -70,6 +71,14 @@ impl WheelFileName {
                 })
             })
         })
+    }
+
+    /// Returns the name of the same wheel for other platforms, which stand in their order.
+    pub fn on(&self, platforms: &BTreeSet<String>) -> Self {
+        let stem = self.text.trim_end_matches(".whl");
+        let rest = stem.rsplit_once('-').map_or(stem, |(rest, _)| rest);
+        let platforms: Vec<String> = platforms.iter().cloned().collect();
+        Self { text: format!("{rest}-{}.whl", platforms.join(".")), platforms, ..self.clone() }
     }
 
     /// Compares build tags: a wheel with one is newer than a wheel without.

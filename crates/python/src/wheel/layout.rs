@@ -52,20 +52,9 @@ impl<'venv> Layout<'venv> {
         wheel: &WheelFileName,
         venv: &'venv Venv,
     ) -> Result<Self, WheelFault> {
-        let found: BTreeSet<&str> = members
-            .iter()
-            .filter_map(|member| member.name.split_once('/'))
-            .map(|(top, _)| top)
-            .filter(|top| top.ends_with(".dist-info"))
-            .collect();
-        let found: Vec<String> = found.into_iter().map(str::to_owned).collect();
         let (name, version) = (wheel.name().clone(), wheel.version().clone());
-        match &found[..] {
-            [only] if is_named(only, ".dist-info", &name, &version) => {
-                Ok(Self { venv, dist_info: only.clone(), name, version, site_packages: venv.site_packages() })
-            }
-            _ => Err(WheelFault::DistInfo { found }),
-        }
+        let dist_info = dist_info(members, wheel)?;
+        Ok(Self { venv, dist_info, name, version, site_packages: venv.site_packages() })
     }
 
     pub(super) fn venv(&self) -> &Venv {
@@ -136,6 +125,21 @@ impl<'venv> Layout<'venv> {
             },
             _ => return None,
         })
+    }
+}
+
+/// Finds a wheel's one `.dist-info` directory.
+pub(super) fn dist_info(members: &[Member], wheel: &WheelFileName) -> Result<String, WheelFault> {
+    let found: BTreeSet<&str> = members
+        .iter()
+        .filter_map(|member| member.name.split_once('/'))
+        .map(|(top, _)| top)
+        .filter(|top| top.ends_with(".dist-info"))
+        .collect();
+    let found: Vec<String> = found.into_iter().map(str::to_owned).collect();
+    match &found[..] {
+        [only] if is_named(only, ".dist-info", wheel.name(), wheel.version()) => Ok(only.clone()),
+        _ => Err(WheelFault::DistInfo { found }),
     }
 }
 

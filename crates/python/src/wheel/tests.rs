@@ -294,4 +294,76 @@ fn names_that_differ_in_case_alone_and_beyond_ascii_are_kept() {
     assert!(modes.iter().all(|mode| *mode == Mode::REGULAR));
 }
 
+/// Writes a wheel anew for another platform, with its texts in capitals and one more file.
+fn rewritten(wheel: &Wheel) -> Result<Vec<u8>, RewriteError> {
+    let name: WheelFileName = wheel.file_name().parse().unwrap();
+    let new_name = name.on(&["manylinux_2_17_x86_64".to_owned(), "manylinux2014_x86_64".to_owned()].into());
+    assert_eq!(new_name.as_str().parse::<WheelFileName>().unwrap(), new_name);
+    let added = [("DIST-INFO/sboms/bill.json", "{}"), ("hello.libs/libx.so.1", "x")];
+    let added = added.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
+    let whole = Rewrite { name: &name, new_name: &new_name, added: &added };
+    let new = Cursor::new(Vec::new());
+    let new = rewrite(Cursor::new(wheel.build()), new, &whole, |_, bytes| {
+        Ok::<_, RewriteError>(bytes.to_ascii_uppercase())
+    })?;
+    Ok(new.into_inner())
+}
+
+#[test]
+fn a_wheel_that_is_written_anew_can_be_installed_and_is_the_same_every_time() {
+    let bench = Bench::new();
+    let bytes = rewritten(&hello()).unwrap();
+    assert_eq!(rewritten(&hello()).unwrap(), bytes);
+    let name = "hello-1.0-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl";
+    let installed = bench.install_bytes(name, &bytes, &dependency()).unwrap();
+    let listed: Vec<_> = installed.tree.files().map(|(path, _)| path.to_string()).collect();
+    insta::assert_snapshot!(listed.join("\n"), @r"
+        /app/.venv/lib/python3.13/site-packages/hello-1.0.dist-info/INSTALLER
+        /app/.venv/lib/python3.13/site-packages/hello-1.0.dist-info/METADATA
+        /app/.venv/lib/python3.13/site-packages/hello-1.0.dist-info/RECORD
+        /app/.venv/lib/python3.13/site-packages/hello-1.0.dist-info/WHEEL
+        /app/.venv/lib/python3.13/site-packages/hello-1.0.dist-info/sboms/bill.json
+        /app/.venv/lib/python3.13/site-packages/hello.libs/libx.so.1
+        /app/.venv/lib/python3.13/site-packages/hello.py
+    ");
+    let wheel = installed.dist_info.join_str("WHEEL").unwrap();
+    insta::assert_snapshot!(bench.text(&installed, wheel.as_str()), @r"
+        Wheel-Version: 1.0
+        Generator: toy town
+        Root-Is-Purelib: false
+        Tag: py3-none-manylinux2014_x86_64
+        Tag: py3-none-manylinux_2_17_x86_64
+    ");
+}
+
+#[test]
+fn a_wheel_that_is_not_what_its_record_says_is_not_written_anew() {
+    let said = |fault: Fault| rewritten(&hello().fault(fault)).unwrap_err().source().unwrap().to_string();
+    let file = hello().build();
+    let mut archive = zip_names(&file);
+    let first = archive.remove(0);
+    insta::assert_snapshot!(
+        [Fault::WrongHash(first.clone()), Fault::Unrecorded(first.clone()), Fault::NoRecord, Fault::NoWheelFile]
+            .map(said)
+            .join("\n"),
+        @r"
+            its member `hello.py` is not what RECORD says; it is sha256:03e693d9f2f687e0f40e36a8df7fcb4d1c22974012b7c2a55c000eb30f305824
+            its RECORD has no hash of `hello.py`
+            it has no `hello-1.0.dist-info/RECORD`
+            it has no `hello-1.0.dist-info/WHEEL`
+        "
+    );
+}
+
+/// The names in a wheel, in its order.
+fn zip_names(bytes: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    each_file(Cursor::new(bytes), |name, _| {
+        names.push(name.to_owned());
+        Ok(())
+    })
+    .unwrap();
+    names
+}
+
 mod refusals;
