@@ -3,6 +3,7 @@
 //! [`build`] is the way from a project's directory to an image, hop by hop; every hop is a module of its own
 //! that takes values and the store, and returns values.
 
+pub mod audit;
 pub mod bytecode;
 pub mod check;
 mod config;

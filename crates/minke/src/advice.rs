@@ -6,12 +6,14 @@
 mod causes;
 mod foreman;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use minke_build::audit::Obstacle;
 use minke_cas::StoreError;
 
 use crate::failure::Failure;
-use crate::foreman::WheelhouseError;
+use crate::foreman::{AuditError, WheelhouseError};
 use crate::settings::SurroundingsError;
 use crate::task::UsageError;
 
@@ -92,6 +94,7 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
         Failure::Wheelhouse(error) => wheelhouse(error),
         Failure::Check(error) => foreman::check(error),
         Failure::Broken { .. } => Exit::Proof.help("what is broken stands above, with what it says itself"),
+        Failure::Audit(error) => audit(error),
         Failure::Build(error) => foreman::build(error),
     }
 }
@@ -103,6 +106,42 @@ fn wheelhouse(error: &WheelhouseError) -> Advice {
         }
         WheelhouseError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
         WheelhouseError::Store(error) => store(error),
+    }
+}
+
+fn audit(error: &AuditError) -> Advice {
+    match error {
+        AuditError::Io { .. } => Exit::Project.help("see that it is there, and may be read or written"),
+        AuditError::Name { .. } => Exit::Project.help("call it as the wheel's builder did"),
+        AuditError::Wheel { .. } => {
+            Exit::Project.help("get or build the wheel again: it isn't as wheels are made")
+        }
+        AuditError::Processor { .. } => {
+            Exit::Project.help("only x86_64, aarch64 and their like have such tags")
+        }
+        AuditError::Tag { .. } => {
+            Exit::Usage.help("give a tag such as `manylinux_2_28` or `musllinux_1_2`, or leave `--plat` away")
+        }
+        AuditError::Pure { .. } => Exit::Project.help("it works everywhere as it is"),
+        AuditError::Impossible { because, .. } => Exit::Project.help(impossible(because)),
+        AuditError::NotFound { soname, .. } => Exit::Project
+            .help(format!("install what has {soname}, or name the directory that has it with `--lib`")),
+        AuditError::Edit { source, .. } => Exit::Project.help(match source {
+            minke_build::audit::EditError::Program => {
+                "build the program without shared libraries, or leave it out of the wheel"
+            }
+            _ => "link it in the usual way, with `-Wl,-z,separate-code` and without packers",
+        }),
+        AuditError::Overwrites { .. } => Exit::Usage.help("choose another directory with `--output`"),
+    }
+}
+
+fn impossible(because: &BTreeSet<Obstacle>) -> &'static str {
+    match because.iter().any(|obstacle| matches!(obstacle, Obstacle::Version { .. })) {
+        true => {
+            "build it on an older system, or ask for a newer tag with `--plat`; `minke wheel show` says which fits"
+        }
+        false => "`minke wheel show` says all that stands against it",
     }
 }
 

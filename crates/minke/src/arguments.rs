@@ -11,6 +11,7 @@ mod lock;
 mod plan;
 mod run;
 mod text;
+mod wheel;
 mod wheels;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) use lock::LockArguments;
 pub(crate) use plan::PlanArguments;
 pub(crate) use run::{Habits, NetworkArgument, RunArguments};
 pub(crate) use text::{Bind, FormError, Passed, Variable, told};
+pub(crate) use wheel::{Stripping, WheelArguments, WheelCommand};
 pub(crate) use wheels::{WheelsArguments, WheelsCommand};
 
 use text::{destination, new_name};
@@ -135,6 +137,7 @@ Example:
         #[arg(value_name = "IMAGE", value_parser = told::<Reference>)]
         image: Reference,
     },
+    Wheel(WheelArguments),
     Wheels(WheelsArguments),
     Cache(CacheArguments),
 }

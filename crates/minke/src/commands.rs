@@ -1,6 +1,7 @@
 //! What each command does: the foreman's work between what was meant and what is shown.
 
 mod cache;
+mod wheel;
 mod wheels;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
         Task::Libs(task) => return libs(*task, (&cache, cache_also), screen, around),
         Task::MakeWheels(task) => return wheels::make(*task, (&cache, cache_also), screen, around),
         Task::Cache(task) => return cache::obey(task, (&cache, &cache_also), screen, around),
+        // Wheels are looked at where they are.
+        Task::Wheel(task) => return wheel::obey(task, screen),
         task => task,
     };
     let told = screen.tell_waits();
@@ -44,6 +47,7 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
         | Task::Lock(_)
         | Task::Libs(_)
         | Task::MakeWheels(_)
+        | Task::Wheel(_)
         | Task::Cache(_) => {
             unreachable!("they have been taken care of")
         }

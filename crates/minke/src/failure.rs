@@ -2,7 +2,7 @@
 
 use minke_cas::StoreError;
 
-use crate::foreman::{BuildError, CheckError, ImagesError, ProjectError, WheelhouseError};
+use crate::foreman::{AuditError, BuildError, CheckError, ImagesError, ProjectError, WheelhouseError};
 use crate::settings::SurroundingsError;
 use crate::task::UsageError;
 use crate::timings::TimingsError;
@@ -50,6 +50,9 @@ pub(crate) enum Failure {
         /// Which.
         image: String,
     },
+    /// A wheel cannot be looked at or repaired.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The foreman could not do what was asked.
     #[error(transparent)]
     Build(Box<BuildError>),

@@ -1,5 +1,6 @@
 //! What the front desk asks of the foreman, under one roof, and the types of arguments that name images.
 
+pub(crate) use minke_build::audit::{self, AuditError};
 pub(crate) use minke_build::check::{CheckError, CheckRequest, Checked, check};
 pub(crate) use minke_build::images::{self, ImageLine, ImagesError};
 pub(crate) use minke_build::libs::{Libs, libs};

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use minke_build::audit::{Order, Strip};
 use minke_build::settings::{
     CommandLine, LayerPolicy, Origin, Packing, ProofPolicy, PythonWish, StandaloneWish, Wishes,
 };
@@ -16,8 +17,8 @@ use minke_cas::{Clean, Keep};
 use crate::arguments::{
     Arguments, BuildArguments, CacheArguments, CacheCommand, CheckArguments, Color, Command,
     ContainerArguments, Cutting, FormError, Habits, ImageArguments, LibsArguments, LockArguments,
-    NetworkArgument, Passed, PlanArguments, Proving, PythonArguments, RunArguments, Squeezing,
-    SystemArguments, Variable, WheelsArguments, WheelsCommand, told,
+    NetworkArgument, Passed, PlanArguments, Proving, PythonArguments, RunArguments, Squeezing, Stripping,
+    SystemArguments, Variable, WheelArguments, WheelCommand, WheelsArguments, WheelsCommand, told,
 };
 use crate::foreman::{CheckRequest, Depth, Network, Reference, RootAccess, RunRequest, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
@@ -62,12 +63,33 @@ pub(crate) enum Task {
         /// `NAME:TAG` or `NAME@DIGEST`.
         image: String,
     },
+    /// Look into single wheels.
+    Wheel(WheelTask),
     /// Show or change the wheelhouse.
     Wheels(WheelsTask),
     /// Build wheels alone.
     MakeWheels(Box<BuildTask>),
     /// Show or change the cache.
     Cache(CacheTask),
+}
+
+/// What to do with single wheels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum WheelTask {
+    /// Say on which systems they work.
+    Show {
+        /// Which.
+        files: Vec<PathBuf>,
+        /// Where libraries are looked for first.
+        libraries: Vec<PathBuf>,
+    },
+    /// Make them work on more.
+    Repair {
+        /// Which.
+        files: Vec<PathBuf>,
+        /// What they are to become.
+        order: Order,
+    },
 }
 
 /// What to do with the wheels that were built.
@@ -265,12 +287,27 @@ impl Meant {
                 Task::Remove { names: names.iter().map(Reference::to_string).collect() }
             }
             Command::Inspect { image } => Task::Inspect { image: image.to_string() },
+            Command::Wheel(WheelArguments { command }) => Task::Wheel(wheel_task(command)),
             Command::Wheels(WheelsArguments { command }) => wheels_task(command, around)?,
             Command::Cache(CacheArguments { command }) => Task::Cache(cache_task(command)),
         };
         let cache = around.cache(common.cache_dir.as_deref())?;
         let cache_also = around.cache_also(&common.cache_also);
         Ok(Self { task, manner: Manner { verbosity, format, color: common.color }, cache, cache_also })
+    }
+}
+
+fn wheel_task(command: WheelCommand) -> WheelTask {
+    match command {
+        WheelCommand::Show { files, libraries } => WheelTask::Show { files, libraries },
+        WheelCommand::Repair { files, platform: tag, libraries, output: directory, strip } => {
+            let strip = match strip {
+                Stripping::All => Strip::All,
+                Stripping::Debug => Strip::Debug,
+                Stripping::None => Strip::None,
+            };
+            WheelTask::Repair { files, order: Order { tag, directory, libraries, strip } }
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use minke_build::audit::{Audit, Repaired};
 use minke_build::{Built, Event, Reporter};
 use minke_cas::{Kind, Swept, Usage, Verified};
 
@@ -296,6 +297,28 @@ impl Screen {
         }
         let width = if io::stdout().is_terminal() { width_of(&io::stdout()) } else { usize::MAX };
         report::libs(libs, width, self.stdout).iter().try_for_each(|line| say(line))
+    }
+
+    /// Writes on which systems a wheel works.
+    ///
+    /// # Errors
+    /// [`OutputError`] if standard output is gone.
+    pub(crate) fn audit(&self, audit: &Audit) -> Result<(), OutputError> {
+        match self.manner.format {
+            Format::Json => say(&serde_json::to_string(audit).expect("an audit has text keys")),
+            Format::Text => report::wheel::audit(audit).iter().try_for_each(|line| say(line)),
+        }
+    }
+
+    /// Writes what came of repairing a wheel.
+    ///
+    /// # Errors
+    /// [`OutputError`] if standard output is gone.
+    pub(crate) fn repaired(&self, repaired: &Repaired) -> Result<(), OutputError> {
+        match self.manner.format {
+            Format::Json => say(&serde_json::to_string(repaired).expect("it has text keys")),
+            Format::Text => report::wheel::repaired(repaired).iter().try_for_each(|line| say(line)),
+        }
     }
 
     /// Writes a value to standard output: laid out for a person, in one line for a program.

@@ -13,6 +13,8 @@ mod peers;
 mod platforms;
 #[path = "real/scanner.rs"]
 mod scanner;
+#[path = "real/travelling.rs"]
+mod travelling;
 #[path = "real/twice.rs"]
 mod twice;
 #[path = "real/world.rs"]

@@ -65,6 +65,7 @@ fn the_first_page_shows_the_commands() {
       images   List the images that minke keeps
       rmi      Forget images by name
       inspect  Show an image's manifest and config as JSON
+      wheel    Look into single wheels, and make them work on more systems
       wheels   Show, make and share the wheels that were built from source distributions
       cache    Show how large the cache is, check it, make room in it
       help     Print this message or the help of the given subcommand(s)

@@ -1,5 +1,7 @@
 //! The table that closes a build, and the list of images.
 
+pub(crate) mod wheel;
+
 use std::time::Duration;
 
 use minke_build::needs::Weight;

@@ -83,7 +83,7 @@ pub fn rewrite<R: Read + Seek, W: Write + Seek, E: From<RewriteError>>(
         new.add(path, bytes, Mode::EXECUTABLE)?;
     }
     const UNSIGNED: [&str; 3] = ["RECORD", "RECORD.jws", "RECORD.p7s"];
-    let gone: BTreeSet<String> = UNSIGNED.map(|file| within(file)).into();
+    let gone: BTreeSet<String> = UNSIGNED.map(&within).into();
     for member in last.into_iter().filter(|member| !gone.contains(&member.name)) {
         let bytes = checked(&mut archive, &member, &record)?;
         let bytes = if member.name == within("WHEEL") { tagged(&about, wheel).into_bytes() } else { bytes };
