@@ -221,8 +221,6 @@ pub(crate) fn asked(
         python,
         depth: Depth::Packages,
         standard: Standard::Tried,
-        names: BTreeSet::new(),
-        places: Vec::new(),
         only: None,
     })
 }

@@ -6,11 +6,13 @@
 
 pub mod blame;
 pub mod closure;
+pub mod heal;
 pub mod import;
 pub mod smoke;
 pub mod stage;
 
 pub use closure::{ClosureError, Needing, OpenEnd};
+pub use heal::{Incurable, Patient, heal};
 pub use import::{Absent, Asked, Depth, Found, ImportError, Kind, Standard, Tried, What};
 pub use smoke::{SmokeError, smoke};
 pub use stage::Stage;

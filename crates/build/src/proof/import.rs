@@ -31,10 +31,6 @@ pub struct Asked {
     pub depth: Depth,
     /// Whether the standard library is, too.
     pub standard: Standard,
-    /// Further modules to try: those that a project imports.
-    pub names: BTreeSet<String>,
-    /// Directories of modules that these names may be in, besides the interpreter's own.
-    pub places: Vec<ImagePath>,
     /// What alone is to be tried of all that; without a wish, everything.
     pub only: Option<BTreeSet<Item>>,
 }
@@ -84,7 +80,7 @@ pub struct Installed {
 /// What came of trying one thing.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Tried {
-    /// Whose it is: a distribution's normalized name, `python` for the standard library, nothing for a project's import.
+    /// Whose it is: a distribution's normalized name, or `python` for the standard library.
     pub of: String,
     /// What it is.
     pub what: What,
@@ -135,7 +131,7 @@ pub enum What {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A module that others import by one name, an extension module's file, or a module that a project imports.
+    /// A module that others import by one name, or an extension module's file.
     Top,
     /// What lies below such a module, or a library that others load.
     Below,
@@ -215,8 +211,6 @@ struct Request<'a> {
     budget: u32,
     depth: Depth,
     standard: bool,
-    names: &'a BTreeSet<String>,
-    places: &'a [ImagePath],
     only: &'a Option<BTreeSet<Item>>,
 }
 
@@ -271,8 +265,6 @@ impl Asked {
             budget: BUDGET_SECONDS,
             depth: self.depth,
             standard: self.standard == Standard::Tried,
-            names: &self.names,
-            places: &self.places,
             only: &self.only,
         }
     }

@@ -9,7 +9,7 @@ counts. Nothing that this process imports for itself is unloaded: it is the inte
 """
 import sys
 
-# The caller's directory is no place of modules; the request says which are.
+# The caller's directory is no place of modules.
 sys.path[:] = [entry for entry in sys.path if entry not in ("", ".")]
 
 import importlib
@@ -224,8 +224,8 @@ def attempt(item):
 class Batch:
     """Some items that are tried in one child after the other, and what is known of it."""
 
-    def __init__(self, of, items, lacks, places, here):
-        self.of, self.items, self.lacks, self.places, self.here = of, items, lacks, places, here
+    def __init__(self, of, items, lacks, here):
+        self.of, self.items, self.lacks, self.here = of, items, lacks, here
         self.waiting = list(range(len(items)))
         self.alone = []
         self.todo = []
@@ -330,7 +330,6 @@ def run(batch, todo, pipes, budget):
         import faulthandler
 
         faulthandler.enable(file=2)
-        sys.path[:0] = batch.places
         began = time.monotonic()
         for index in todo:
             item = batch.items[index]
@@ -415,11 +414,8 @@ def main():
     standard, standard_names = of_standard_library()
     if request["standard"]:
         batches.append(("python", standard, False))
-    names = [("module", name, None, "top") for name in request["names"]]
-    here = provided | standard_names | {name.split(".")[0] for name in request["names"]}
-    batches = [Batch(of, items, lacks, [], here) for of, items, lacks in wanted(batches, request["only"])]
-    own = wanted([("", names, True)], request["only"])
-    batches += [Batch(of, items, lacks, request["places"], here) for of, items, lacks in own]
+    here = provided | standard_names
+    batches = [Batch(of, items, lacks, here) for of, items, lacks in wanted(batches, request["only"])]
 
     def report(batch):
         for index, item in enumerate(batch.items):
