@@ -34,16 +34,16 @@ BARE_PACKAGES = [
 UNREAD = ["usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian"]
 
 
-def make(work: Path, daemon: Daemon) -> None:
-    """Makes the bases that are missing and gives them to the daemon as `bench/NAME`."""
+def make(work: Path, daemon: Daemon, names: list[str] | None = None) -> None:
+    """Makes the bases that are missing, all or some, and gives them to the daemon as `bench/NAME`."""
     rootfs = work / "bases"
     rootfs.mkdir(exist_ok=True)
-    for name, maker in MAKERS.items():
+    for name in names or MAKERS:
         tar = rootfs / f"{name}.tar"
         if name == "tools" or not tar.exists():
             print(f"making the base `{name}`", file=sys.stderr)
             unfinished = tar.with_suffix(".unfinished.tar")
-            maker(work, unfinished)
+            MAKERS[name](work, unfinished)
             unfinished.rename(tar)
             daemon.ask("image", "rm", f"bench/{name}", check=False)
         if not daemon.ask("image", "ls", "-q", f"bench/{name}"):
