@@ -89,10 +89,12 @@ def said(one: dict | None) -> str:
 def failures(rows: list) -> str:
     """What minke failed at, and why."""
     parts = ["## What failed", ""]
+    if unknown := [sdist["name"] for sdist, one in rows if one["minke"] is None]:
+        parts += [f"Not run: {', '.join(unknown)}.", ""]
     for sdist, one in rows:
-        if worked(one["minke"]):
+        if one["minke"] is None or worked(one["minke"]):
             continue
         parts += [f"**{sdist['name']} {sdist['version']}**: {sdist.get('reason', 'nobody has found out why yet.')}", ""]
-        error = (one["minke"] or {}).get("error", [])
+        error = one["minke"].get("error", [])
         parts += ["```", *error, "```", ""] if error else []
     return "\n".join(parts) if len(parts) > 2 else "Nothing failed.\n"
