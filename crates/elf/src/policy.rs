@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -43,6 +44,9 @@ struct Rules {
     musllinux: Vec<Step>,
     refused: Vec<Refused>,
 }
+
+static RULES: LazyLock<Rules> =
+    LazyLock::new(|| toml::from_str(include_str!("policy.toml")).expect("the rules are well-formed"));
 
 /// What a policy has beyond the one before it.
 #[derive(Deserialize)]
@@ -98,10 +102,9 @@ impl Policy {
         let Some(processor) = PROCESSORS.into_iter().find(|name| *name == processor) else {
             return Vec::new();
         };
-        let rules: Rules = toml::from_str(include_str!("policy.toml")).expect("the rules are well-formed");
         let steps = match family {
-            Family::Manylinux => rules.manylinux,
-            Family::Musllinux => rules.musllinux,
+            Family::Manylinux => &RULES.manylinux,
+            Family::Musllinux => &RULES.musllinux,
         };
         let mut policies = Vec::new();
         let (mut libraries, mut versions) = (BTreeSet::new(), BTreeMap::<String, BTreeSet<String>>::new());
@@ -119,10 +122,10 @@ impl Policy {
             let version = pair(&step.version);
             let reaches = |refused: &&Refused| refused.tag == family.name() && pair(&refused.to) >= version;
             let mut refused = BTreeMap::<String, BTreeSet<String>>::new();
-            for entry in rules.refused.iter().filter(reaches) {
+            for entry in RULES.refused.iter().filter(reaches) {
                 refused.entry(entry.library.clone()).or_default().extend(words(&entry.symbols));
             }
-            let (alias, libraries, versions) = (step.alias, libraries.clone(), versions.clone());
+            let (alias, libraries, versions) = (step.alias.clone(), libraries.clone(), versions.clone());
             policies.push(Self { family, version, processor, alias, libraries, versions, refused });
         }
         policies

@@ -247,6 +247,7 @@ fn make(
     let wheel = || carried.name.to_string();
     let stem = carried.name.as_str().split('-').next().unwrap_or_default();
     let directory = format!("{stem}.libs");
+    let owners = bill::owners(grafting.files.values().map(|original| original.path.as_path()));
     let mut grafts = Vec::new();
     let mut added = BTreeMap::new();
     for (new, Original { path, digest, bytes }) in &grafting.files {
@@ -260,7 +261,7 @@ fn make(
             source,
         })?;
         added.insert(file.clone(), stripped(edited, order.strip));
-        grafts.push(Graft { from: path.clone(), file, digest: *digest, package: bill::owner(path) });
+        grafts.push(Graft { from: path.clone(), file, digest: *digest, package: owners.get(path).cloned() });
     }
     if !grafts.is_empty() {
         added.insert("DIST-INFO/sboms/minke.cdx.json".to_owned(), bill::write(&carried.name, &grafts));

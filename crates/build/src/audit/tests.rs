@@ -236,3 +236,40 @@ fn the_real_loader_finds_what_was_copied() {
         String::from_utf8_lossy(&python.stderr)
     );
 }
+
+/// A wheel is a stranger's: whatever is broken in its library, it is repaired truly or not at all.
+#[test]
+fn three_hundred_broken_libraries_are_repaired_truly_or_not_at_all() {
+    let bench = Bench::new();
+    needing(&bench);
+    let whole = module("GLIBC_2.17").needed("libouter.so.2").imports("outer").debug_bytes(200).build();
+    let (mut seed, mut made, mut kept) = (0x9e37_79b9_7f4a_7c15_u64, 0, 0);
+    let mut below = |limit: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % limit as u64) as usize
+    };
+    for round in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..=below(4) {
+            let at = below(bytes.len());
+            bytes[at] = [0, 1, 2, 8, 0x40, 0x7f, 0x80, 0xff][below(8)];
+        }
+        if below(12) == 0 {
+            bytes.truncate(below(bytes.len()));
+        }
+        let broken = Wheel::new("toy", "1").tag("cp313-cp313-linux_x86_64").file("toy/m.so", bytes);
+        match repair(&bench.wheel(&broken), &bench.order(None)) {
+            Ok(repaired) => {
+                let tag = audit(&repaired.wheel, &[]).unwrap().tag;
+                assert!(tag <= repaired.tag || tag == "any", "round {round}: {tag}");
+                std::fs::remove_file(&repaired.wheel).unwrap();
+                made += 1;
+            }
+            Err(_) => kept += 1,
+        }
+        assert_eq!(std::fs::read_dir(bench.path("out")).map_or(0, Iterator::count), 0, "round {round}");
+    }
+    assert!(made > 30 && kept > 30, "{made} made, {kept} kept");
+}

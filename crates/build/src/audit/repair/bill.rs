@@ -2,8 +2,9 @@
 //!
 //! Spec: <https://peps.python.org/pep-0770/>, <https://cyclonedx.org/docs/1.6/json/>
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use minke_python::WheelFileName;
 use serde_json::{Value, json};
@@ -13,23 +14,40 @@ use super::Graft;
 /// Where dpkg keeps what it knows.
 const DPKG: &str = "/var/lib/dpkg";
 
-/// Returns the Debian package of this machine that a file is of, with its version and architecture as package addresses
-/// have them: `libxml2@2.9.14?arch=amd64`; none for any other file.
-pub(super) fn owner(file: &Path) -> Option<String> {
-    let path = file.to_str()?;
-    // Packages made before /usr was merged say `/lib`.
-    let old = path.strip_prefix("/usr").unwrap_or(path);
-    let lists = fs::read_dir(format!("{DPKG}/info")).ok()?.flatten().map(|entry| entry.path());
-    let lists = lists.filter(|list| list.extension().is_some_and(|extension| extension == "list"));
-    let owns = |list: &std::path::PathBuf| {
-        let text = fs::read_to_string(list).unwrap_or_default();
-        text.lines().any(|line| line == path || line == old)
+/// Returns the Debian packages of this machine that files are of, with version and architecture as package addresses
+/// have them: `libxml2@2.9.14?arch=amd64`. A file of no package isn't there.
+pub(super) fn owners<'file>(files: impl Iterator<Item = &'file Path>) -> BTreeMap<PathBuf, String> {
+    // No package has files elsewhere, and not below /usr/local.
+    let is_systems = |path: &&str| {
+        ["/usr/", "/lib", "/opt/"].iter().any(|start| path.starts_with(start))
+            && !path.starts_with("/usr/local/")
     };
-    let mut owning: Vec<_> = lists.filter(owns).collect();
-    owning.sort();
-    let name = owning.first()?.file_stem()?.to_str()?.to_owned();
-    let name = name.split(':').next().unwrap_or_default();
-    let status = fs::read_to_string(format!("{DPKG}/status")).ok()?;
+    // Packages made before /usr was merged say `/lib`.
+    let names = |path: &'file str| [path, path.strip_prefix("/usr").unwrap_or(path)].map(|name| (name, path));
+    let wanted: BTreeMap<&str, &str> =
+        files.filter_map(Path::to_str).filter(is_systems).flat_map(names).collect();
+    let mut owners = BTreeMap::new();
+    if wanted.is_empty() {
+        return owners;
+    }
+    let status = fs::read_to_string(format!("{DPKG}/status")).unwrap_or_default();
+    let lists =
+        fs::read_dir(format!("{DPKG}/info")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut lists: Vec<PathBuf> =
+        lists.filter(|list| list.extension().is_some_and(|extension| extension == "list")).collect();
+    lists.sort();
+    for list in lists {
+        let text = fs::read_to_string(&list).unwrap_or_default();
+        for path in text.lines().filter_map(|line| wanted.get(line)) {
+            let name = list.file_stem().unwrap_or_default().to_string_lossy();
+            let package = package(name.split(':').next().unwrap_or_default(), &status);
+            owners.extend(package.map(|package| (PathBuf::from(path), package)));
+        }
+    }
+    owners
+}
+
+fn package(name: &str, status: &str) -> Option<String> {
     let paragraph = status.split("\n\n").find(|text| field(text, "Package") == Some(name))?;
     let version = field(paragraph, "Version")?.replace(':', "%3A").replace('+', "%2B");
     Some(format!("{name}@{version}?arch={}", field(paragraph, "Architecture")?))
