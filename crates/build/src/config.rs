@@ -40,6 +40,25 @@ pub enum SettingError {
         /// What was said.
         signal: String,
     },
+    /// A glob of what slimming keeps or drops is none.
+    #[error("`{glob}` in `slim.keep` or `slim.drop` is no glob")]
+    Glob {
+        /// What was said.
+        glob: String,
+        /// What is wrong with it.
+        source: globset::Error,
+    },
+    /// A rule that is switched on or off isn't there.
+    #[error(
+        "`slim.rules` names `{name}`, which is no rule{}",
+        nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
+    )]
+    Rule {
+        /// What was said.
+        name: String,
+        /// The rule whose name differs least.
+        nearest: Option<String>,
+    },
     /// The health check runs nothing.
     #[error("`healthcheck` was set {origin}, and its `cmd` is empty")]
     Healthcheck {
@@ -70,7 +89,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SettingError> {
         Some(Said { value, origin }) if value.cmd.0.is_empty() => {
             Err(SettingError::Healthcheck { origin: origin.clone() })
         }
-        _ => Ok(()),
+        _ => crate::slim::check(settings),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Hop {
     Wheels,
     /// Unpacking packages and wheels.
     Unpack,
+    /// Taking away what isn't missed.
+    Slim,
     /// Compiling bytecode.
     Bytecode,
     /// Writing layers.

@@ -10,6 +10,7 @@ pub(crate) mod making;
 mod own_layer;
 mod planning;
 pub(crate) mod proving;
+mod slimming;
 mod twin;
 mod whole;
 
@@ -168,12 +169,14 @@ impl Foreman<'_> {
             self.twin((&base, &picks), &whole.layers, made, sent)
         };
         let twin = twins.map(twin).transpose()?;
+        let ladder = self.ladder_of(&whole, &app, &image)?;
         Ok(Built {
             twin,
             why: self.why((&project, &base), (&others, &app), (&name, &image))?,
             name: name.tagged(),
             digest: image.manifest,
             layers: whole.layers.iter().map(line).collect(),
+            ladder,
             entry: entry.0.clone(),
             proof,
             left_out: app.left_out,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::event::Hop;
 use crate::project::sources::LeftOut;
 use crate::settings::Settings;
+use crate::slim::Ladder;
 use crate::why::Reason;
 
 /// An image to build.
@@ -122,6 +123,9 @@ pub struct Built {
     pub digest: Digest,
     /// Its layers, lowest first.
     pub layers: Vec<BuiltLayer>,
+    /// What each step towards a small image saved; none where nothing was slimmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Ladder>,
     /// What a container of it runs, and why that.
     pub entry: Entry,
     /// What of the project's directory was left out, by the rule that says so.

@@ -7,6 +7,7 @@
 mod building;
 mod keys;
 mod python;
+mod slim;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 pub use building::{BuildIsolation, BuildTable, BuildWishes};
 pub use keys::UnknownKey;
 pub use python::{PythonWish, StandaloneWish};
+pub use slim::{Profile, SlimTable, SlimWishes};
 
 use crate::platform::Platform;
 
@@ -267,6 +269,8 @@ pub struct Wishes {
     pub debian: DebianWishes,
     /// Where else than in the cache is looked.
     pub cache: CacheWishes,
+    /// What the image does without.
+    pub slim: SlimTable,
 }
 
 /// A port and its protocol, `tcp` where none is said.
@@ -442,6 +446,12 @@ macro_rules! settings {
             pub builds: BTreeMap<PackageName, BuildWishes>,
             /// Caches to look into; see [`CacheWishes::also`].
             pub cache_also: Vec<PathBuf>,
+            /// How much the image does without; see [`SlimTable::profile`].
+            pub profile: Option<Said<Profile>>,
+            /// What slimming spares and takes; see [`SlimTable`].
+            pub slim: SlimWishes,
+            /// What it spares and takes of single packages; see [`SlimTable::package`].
+            pub slim_packages: BTreeMap<PackageName, SlimWishes>,
         }
 
         impl Settings {
@@ -463,6 +473,12 @@ macro_rules! settings {
                     settings.builds.extend(distributions);
                     let CacheWishes { also } = wishes.cache;
                     settings.cache_also.extend(also);
+                    let SlimTable { profile, keep, drop, rules, package } = wishes.slim;
+                    overlay(&mut settings.profile, profile, &origin);
+                    settings.slim.keep.extend(keep);
+                    settings.slim.drop.extend(drop);
+                    settings.slim.rules.extend(rules);
+                    settings.slim_packages.extend(package);
                 }
                 settings
             }

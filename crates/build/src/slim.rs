@@ -1,8 +1,105 @@
 //! What an image does without: rules that take files away from the parts it is made of, and what they took.
 //!
 //! Slimming is on trees, before bytecode is compiled and layers are cut, so that nothing that is taken away lies in a
-//! lower layer.
+//! lower layer. Each part is slimmed for itself, without a look at any other: the same wheel gives the same layer in
+//! every project with the same settings. What the rules are stands in `rules.toml`.
 
+mod hints;
+mod imports;
+mod ladder;
 mod ledger;
+mod modules;
+mod part;
+mod records;
+mod rules;
+mod shrink;
+mod sourceless;
 
+use minke_python::PackageName;
+
+pub use ladder::{Ladder, Rung, Tally};
 pub use ledger::{Effect, Lifts, Removal, SlimLedger, Taken, owner_key};
+pub use part::{DROP, Orders, Slimmed, slim};
+pub use rules::{Class, Exception, How, Rule, Rules};
+pub use sourceless::without_sources;
+
+use crate::config::SettingError;
+use crate::parts::Part;
+use crate::settings::{Profile, Settings, SlimWishes};
+
+/// The rule that takes the sources of modules once they are compiled.
+pub const MODULE_SOURCES: &str = "module-sources";
+
+/// Returns how much an image does without.
+pub fn profile(settings: &Settings) -> Profile {
+    settings.profile.as_ref().map_or(Profile::DEFAULT, |said| said.value)
+}
+
+/// Tells whether anything is slimmed.
+pub fn is_wanted(settings: &Settings) -> bool {
+    let wishes = || std::iter::once(&settings.slim).chain(settings.slim_packages.values());
+    profile(settings) != Profile::None
+        || wishes().any(|wishes| !wishes.drop.is_empty() || wishes.rules.values().any(|on| *on))
+}
+
+/// Checks what the settings say of slimming.
+///
+/// # Errors
+/// [`SettingError::Glob`], [`SettingError::Rule`].
+pub(crate) fn check(settings: &Settings) -> Result<(), SettingError> {
+    for wishes in std::iter::once(&settings.slim).chain(settings.slim_packages.values()) {
+        for glob in wishes.keep.iter().chain(&wishes.drop) {
+            let failed = |source| SettingError::Glob { glob: glob.clone(), source };
+            rules::set(&[anywhere(glob)]).map_err(failed)?;
+        }
+        let mut names = wishes.rules.keys();
+        if let Some(name) = names.find(|name| Rules::shipped().get(name).is_none()) {
+            let near = |rule: &Rule| (strsim::damerau_levenshtein(name, &rule.name), rule.name.clone());
+            let nearest = Rules::shipped().iter().map(near).min();
+            let nearest = nearest.filter(|(distance, _)| *distance <= 1 + name.len() / 3);
+            return Err(SettingError::Rule { name: name.clone(), nearest: nearest.map(|(_, name)| name) });
+        }
+    }
+    Ok(())
+}
+
+/// Returns what of the settings matters for a part; none for one that no rule looks at.
+pub fn orders(settings: &Settings, lifts: &Lifts, part: &Part) -> Option<Orders> {
+    let class = Class::of(&part.owner)?;
+    let owner = owner_key(&part.owner);
+    let own = owner.parse::<PackageName>().ok().and_then(|name| settings.slim_packages.get(&name));
+    let lifted = |rule: &Rule| lifts.get(owner).is_some_and(|rules| rules.contains(&rule.name));
+    let is_on = |rule: &&Rule| {
+        let said = |wishes: &SlimWishes| wishes.rules.get(&rule.name).copied();
+        let begins = profile(settings) >= rule.profile && profile(settings) != Profile::None;
+        rule.on.contains(&class)
+            && !lifted(rule)
+            && own.and_then(said).or_else(|| said(&settings.slim)).unwrap_or(begins)
+    };
+    let all = [Some(&settings.slim), own];
+    let globs = |of: fn(&SlimWishes) -> &Vec<String>| {
+        let globs: Vec<String> =
+            all.iter().flatten().flat_map(|wishes| of(wishes)).map(|glob| anywhere(glob)).collect();
+        matching(globs, part)
+    };
+    Some(Orders {
+        owner: owner.to_owned(),
+        rules: Rules::shipped().iter().filter(is_on).map(|rule| rule.name.clone()).collect(),
+        keep: globs(|wishes| &wishes.keep),
+        drop: globs(|wishes| &wishes.drop),
+    })
+}
+
+/// A glob that doesn't begin at the root may match anywhere.
+fn anywhere(glob: &str) -> String {
+    if glob.starts_with('/') { glob.to_owned() } else { format!("**/{glob}") }
+}
+
+/// Keeps those globs that match something of a part, so that others' don't make it another one.
+fn matching(globs: Vec<String>, part: &Part) -> Vec<String> {
+    let matches = |glob: &String| {
+        let set = rules::set(std::slice::from_ref(glob)).expect("globs of settings were checked");
+        part.tree.walk().any(|(path, _)| set.is_match(path.as_str()))
+    };
+    globs.into_iter().filter(matches).collect()
+}

@@ -10,6 +10,7 @@ mod libs;
 mod lock;
 mod plan;
 mod run;
+mod slim;
 mod text;
 mod wheel;
 mod wheels;
@@ -28,6 +29,7 @@ pub(crate) use libs::LibsArguments;
 pub(crate) use lock::LockArguments;
 pub(crate) use plan::PlanArguments;
 pub(crate) use run::{Habits, NetworkArgument, RunArguments};
+pub(crate) use slim::SlimArguments;
 pub(crate) use text::{Bind, FormError, Passed, Variable, told};
 pub(crate) use wheel::{Stripping, WheelArguments, WheelCommand};
 pub(crate) use wheels::{WheelsArguments, WheelsCommand};
@@ -108,6 +110,7 @@ pub(crate) enum Command {
     Plan(Box<PlanArguments>),
     Lock(Box<LockArguments>),
     Libs(Box<LibsArguments>),
+    Slim(SlimArguments),
     Run(Box<RunArguments>),
     Check(CheckArguments),
     /// List the images that minke keeps

@@ -28,6 +28,10 @@ use crate::ui::Screen;
 pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Result<ExitCode, Failure> {
     let Meant { task, manner: _, cache, cache_also } = meant;
     let task = match task {
+        Task::Slim(shown) => {
+            screen.rules(foreman::Rules::shipped(), shown)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         // What the project's files say of caches has to be read first.
         Task::Build(task) => return build(*task, (&cache, cache_also), screen, around),
         Task::Plan(task) => return plan(*task, (&cache, cache_also), screen, around),
@@ -46,6 +50,7 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
         | Task::Plan(_)
         | Task::Lock(_)
         | Task::Libs(_)
+        | Task::Slim(_)
         | Task::MakeWheels(_)
         | Task::Wheel(_)
         | Task::Cache(_) => {

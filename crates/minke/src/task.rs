@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use minke_build::audit::{Order, Strip};
 use minke_build::settings::{
-    CommandLine, LayerPolicy, Origin, Packing, ProofPolicy, PythonWish, StandaloneWish, Wishes,
+    CommandLine, LayerPolicy, Origin, Packing, ProofPolicy, PythonWish, SlimTable, StandaloneWish, Wishes,
 };
 use minke_build::wheelhouse::PackageName;
 use minke_build::{LockPolicy, Twin, Upgrade};
@@ -17,8 +17,8 @@ use minke_cas::{Clean, Keep};
 use crate::arguments::{
     Arguments, BuildArguments, CacheArguments, CacheCommand, CheckArguments, Color, Command,
     ContainerArguments, Cutting, FormError, Habits, ImageArguments, LibsArguments, LockArguments,
-    NetworkArgument, Passed, PlanArguments, Proving, PythonArguments, RunArguments, Squeezing, Stripping,
-    SystemArguments, Variable, WheelArguments, WheelCommand, WheelsArguments, WheelsCommand, told,
+    NetworkArgument, Passed, PlanArguments, Proving, PythonArguments, RunArguments, SlimArguments, Squeezing,
+    Stripping, SystemArguments, Variable, WheelArguments, WheelCommand, WheelsArguments, WheelsCommand, told,
 };
 use crate::foreman::{CheckRequest, Depth, Network, Reference, RootAccess, RunRequest, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
@@ -47,6 +47,8 @@ pub(crate) enum Task {
     Lock(Box<BuildTask>),
     /// Show what of the system some files need.
     Libs(Box<LibsTask>),
+    /// Show what images do without.
+    Slim(SlimTask),
     /// Run one.
     Run(Box<RunRequest>),
     /// Try whether one works.
@@ -188,6 +190,15 @@ pub(crate) enum LibsShown {
     Packages,
 }
 
+/// How much is shown of the rules by which images do without something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SlimTask {
+    /// What they are called.
+    Names,
+    /// All that they say.
+    Rules,
+}
+
 /// Whether somebody wants to know why layers are other ones than before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Why {
@@ -288,6 +299,9 @@ impl Meant {
             }
             Command::Inspect { image } => Task::Inspect { image: image.to_string() },
             Command::Wheel(WheelArguments { command }) => Task::Wheel(wheel_task(command)),
+            Command::Slim(SlimArguments { rules }) => {
+                Task::Slim(if rules { SlimTask::Rules } else { SlimTask::Names })
+            }
             Command::Wheels(WheelsArguments { command }) => wheels_task(command, around)?,
             Command::Cache(CacheArguments { command }) => Task::Cache(cache_task(command)),
         };
@@ -431,6 +445,7 @@ fn image_wishes(arguments: ImageArguments) -> Said {
         load: _,
         debug: _,
         compression,
+        profile,
         layers,
         check,
         proof,
@@ -440,6 +455,7 @@ fn image_wishes(arguments: ImageArguments) -> Said {
     let none = Wishes::default;
     vec![
         ("--compression", Wishes { compression: compression.map(packing), ..none() }),
+        ("--profile", Wishes { slim: SlimTable { profile, ..SlimTable::default() }, ..none() }),
         ("--layers", Wishes { layers: layers.map(layer_policy), ..none() }),
         ("--check", Wishes { check, ..none() }),
         ("--proof", Wishes { proof: proof.map(proof_policy), ..none() }),

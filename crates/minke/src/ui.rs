@@ -13,6 +13,7 @@ mod json;
 mod lines;
 mod paint;
 mod report;
+mod slim;
 mod text;
 
 use std::collections::BTreeMap;
@@ -29,9 +30,9 @@ use minke_build::{Built, Event, Reporter};
 use minke_cas::{Kind, Swept, Usage, Verified};
 
 use crate::failure::Failure;
-use crate::foreman::{Change, Checked, Housed, ImageLine, Libs, Made, Plan, Reason, Terminal};
+use crate::foreman::{Change, Checked, Housed, ImageLine, Libs, Made, Plan, Reason, Rules, Terminal};
 use crate::settings::Surroundings;
-use crate::task::{Format, LibsShown, Manner, Verbosity};
+use crate::task::{Format, LibsShown, Manner, SlimTask, Verbosity};
 
 use bars::Bars;
 use json::JsonLines;
@@ -122,6 +123,9 @@ impl Screen {
             return say(&json::built(built, took).to_string());
         }
         if self.manner.verbosity != Verbosity::Quiet {
+            if let Some(ladder) = &built.ladder {
+                complain(&slim::ladder(ladder, width_of(&io::stderr()), self.stderr));
+            }
             complain(&report::closing(built, took, width_of(&io::stderr()), self.stderr));
         }
         say(&built.reference())
@@ -225,6 +229,19 @@ impl Screen {
             Format::Json => say(&cache::verified_json(verified).to_string()),
             Format::Text => cache::verified(verified).iter().try_for_each(|line| say(line)),
         }
+    }
+
+    /// Shows by which rules images do without something: a table, what each says, or one object per line.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn rules(&self, rules: &Rules, shown: SlimTask) -> Result<(), OutputError> {
+        let lines: Vec<String> = match (self.manner.format, shown) {
+            (Format::Json, _) => rules.iter().map(slim::rule_json).collect(),
+            (Format::Text, SlimTask::Names) => slim::names(rules, self.table_width(), self.stdout),
+            (Format::Text, SlimTask::Rules) => slim::told(rules, width_of(&io::stdout()), self.stdout),
+        };
+        lines.iter().try_for_each(|line| say(line))
     }
 
     /// Writes a path to standard output, as it is.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use minke_build::settings::{BuildTable, CacheWishes, DebianWishes, Wishes};
+use minke_build::settings::{BuildTable, CacheWishes, DebianWishes, SlimTable, Wishes};
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -60,6 +60,7 @@ fn every_setting_has_an_example_that_is_one() {
         build: BuildTable { isolation, distributions },
         debian: DebianWishes { mirror, security_mirror, signed_by },
         cache: CacheWishes { also },
+        slim: SlimTable { profile, keep, drop, rules, package: slimmed },
     } = wishes;
     let set = [
         ("python", python.is_some()),
@@ -100,6 +101,11 @@ fn every_setting_has_an_example_that_is_one() {
         ("debian.security-mirror", security_mirror.is_some()),
         ("debian.signed-by", signed_by.is_some()),
         ("cache.also", !also.is_empty()),
+        ("slim.profile", profile.is_some()),
+        ("slim.keep", !keep.is_empty()),
+        ("slim.drop", !drop.is_empty()),
+        ("slim.rules", !rules.is_empty()),
+        ("slim.package.NAME", !slimmed.is_empty()),
     ];
     let unset: Vec<_> = set.iter().filter(|(_, is_set)| !is_set).map(|(name, _)| name).collect();
     assert!(unset.is_empty(), "README.md has no example of {unset:?}");

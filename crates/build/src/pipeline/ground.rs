@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::app::{App, Copied};
 use super::base::Base;
+use super::slimming::{SlimKey, sourceless};
 use super::{Foreman, compression, segment};
 use crate::bytecode::{Bytecode, Compiler};
 use crate::debian::Roots;
@@ -25,6 +26,7 @@ use crate::native;
 use crate::parts::{Owner, Part};
 use crate::project::{Project, Shape};
 use crate::settings::{LayerPolicy, Packing};
+use crate::slim::{Lifts, Tally};
 use crate::wheels::{self, Wheel};
 
 /// The layers below the app's, and what the app's depends on besides its own files.
@@ -36,6 +38,8 @@ pub(super) struct Laid {
     /// The scripts of the requirement that was asked for, where that is the whole project.
     pub(super) scripts: Option<Vec<String>>,
     pub(super) added: Added,
+    /// What slimming took; none where nothing was slimmed.
+    pub(super) tally: Option<Tally>,
 }
 
 /// Which of the user's own files go into the app's layer.
@@ -94,6 +98,7 @@ pub(super) struct GroundKey<'key> {
     strict: bool,
     layers: String,
     packing: String,
+    slim: Option<SlimKey>,
 }
 
 /// The ground as it is remembered.
@@ -103,13 +108,14 @@ struct Ground {
     added: Added,
     upon: Upon,
     scripts: Option<Vec<String>>,
+    tally: Option<Tally>,
     said: Vec<Said>,
 }
 
 /// The layer of what is the user's own.
 pub(super) const APP: &str = "app";
 
-const KIND: &str = "ground-4";
+const KIND: &str = "ground-5";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
@@ -129,15 +135,15 @@ impl Foreman<'_> {
         if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
             && self.is_still_added(base, &known.added)?
         {
-            let Ground { layers, added, upon, scripts, said } = known;
+            let Ground { layers, added, upon, scripts, tally, said } = known;
             self.reporter.repeat(&said);
-            return Ok(Laid { layers, own: Own::All, upon, scripts, added });
+            return Ok(Laid { layers, own: Own::All, upon, scripts, added, tally });
         }
         let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, app));
         let laid = made?;
         if matches!(laid.own, Own::All) {
-            let Laid { layers, own: _, upon, scripts, added } = laid.clone();
-            self.store.remember(KIND, &key, &Ground { layers, added, upon, scripts, said })?;
+            let Laid { layers, own: _, upon, scripts, added, tally } = laid.clone();
+            self.store.remember(KIND, &key, &Ground { layers, added, upon, scripts, tally, said })?;
         }
         Ok(laid)
     }
@@ -168,6 +174,7 @@ impl Foreman<'_> {
                 "{:?}",
                 settings.compression.as_ref().map_or(Packing::default(), |said| said.value)
             ),
+            slim: self.slim_key(),
         })
     }
 
@@ -200,17 +207,22 @@ impl Foreman<'_> {
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let is_apart = policy != LayerPolicy::Single && settled.is_apart();
         // What a base image has stays in its own layers, as it is.
-        let mut ours = settled.parts;
+        let settled_parts = settled.parts;
+        let slimmed = self.slimmed(settled_parts.clone(), &settled.tree, &Lifts::new())?;
+        let (mut ours, whole, ledger) = (slimmed.parts, slimmed.tree, slimmed.ledger);
         ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
         let is_on_top =
             |part: &Part| policy != LayerPolicy::Single && matches!(part.owner, Owner::Project { .. });
         let (own, below): (Vec<Part>, Vec<Part>) = ours.into_iter().partition(is_on_top);
-        let below = self.compile((base, &bench, compiler.as_ref()), &below, &settled.tree)?;
-        let layers = self.layers(&layers::cut(below, policy), &settled.tree)?;
+        let sources = below;
+        let below = self.compile((base, &bench, compiler.as_ref()), &sources, &whole)?;
+        let count = |ledger| self.tally(&settled_parts, ledger, (&sources, &below));
+        let tally = ledger.map(count).transpose()?;
+        let layers = self.layers(&layers::cut(below, policy), &whole)?;
         let own = Cut { name: APP.to_owned(), parts: own };
-        let directories = layers::directories(&own, &settled.tree);
+        let directories = layers::directories(&own, &whole);
         let own = if is_apart { Own::All } else { Own::These(own.parts) };
-        Ok(Laid { layers, own, upon: Upon { directories, compiler, bench }, scripts, added })
+        Ok(Laid { layers, own, upon: Upon { directories, compiler, bench }, scripts, added, tally })
     }
 
     /// Returns the venv and others' wheels, and the scripts of the one that was asked for by name.
@@ -254,6 +266,7 @@ impl Foreman<'_> {
             let is_wanted = compiled.iter().any(|bytecode| matches!(bytecode, Bytecode::Wanted(_)));
             let interpreter = is_wanted.then(|| self.interpreter(base, bench)).transpose()?;
             let pieces: Vec<(&Part, &Bytecode<'_>)> = parts.iter().zip(&compiled).collect();
+            let (store, settings) = (self.store, &self.request.settings);
             let work = |(part, bytecode): &(&Part, &Bytecode<'_>)| -> Result<Part, BuildError> {
                 let tree = match (bytecode, &interpreter) {
                     (Bytecode::Wanted(job), Some(interpreter)) => {
@@ -262,6 +275,7 @@ impl Foreman<'_> {
                     (Bytecode::Ready(tree), _) => tree.clone(),
                     (Bytecode::Wanted(_), None) => unreachable!("there is one where something is wanted"),
                 };
+                let tree = sourceless(store, settings, part, tree)?;
                 let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
                 let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
                 minke_oci::compress_segment(self.store, &segment(&part), compression(&self.request.settings))

@@ -15,6 +15,7 @@ use super::ground::{Added, GroundKey, Laid, WheelKey};
 use super::{BuildError, Foreman};
 use crate::event::Said;
 use crate::project::Project;
+use crate::slim::Tally;
 use crate::wheels::Wheel;
 
 /// The layers, and what of the image's files decides what a container runs.
@@ -23,6 +24,7 @@ pub(super) struct Whole {
     pub(super) layers: Vec<Layer>,
     pub(super) scripts: Vec<String>,
     pub(super) landmarks: BTreeSet<ImagePath>,
+    pub(super) tally: Option<Tally>,
     added: Added,
     said: Vec<Said>,
 }
@@ -39,7 +41,7 @@ struct Key<'key> {
     module: String,
 }
 
-const KIND: &str = "whole-2";
+const KIND: &str = "whole-3";
 
 impl Foreman<'_> {
     /// Returns all layers.
@@ -79,13 +81,13 @@ impl Foreman<'_> {
     ) -> Result<Whole, BuildError> {
         let laid = self.ground((project, base), others, app)?;
         let top = self.own_layer((project, base), app, &laid)?;
-        let Laid { mut layers, scripts, added, .. } = laid;
+        let Laid { mut layers, scripts, added, tally, .. } = laid;
         layers.extend(top);
         let scripts = match scripts {
             Some(scripts) => scripts,
             None => self.own_wheels(base, app)?.scripts.clone(),
         };
         let landmarks = self.landmarks((project, base), app)?;
-        Ok(Whole { layers, scripts, landmarks, added, said: Vec::new() })
+        Ok(Whole { layers, scripts, landmarks, tally, added, said: Vec::new() })
     }
 }

@@ -42,6 +42,7 @@ const TOP: &[&str] = &[
     "proof",
     "python",
     "shell",
+    "slim",
     "stop-signal",
     "strict",
     "system-packages",
@@ -55,22 +56,34 @@ const HEALTHCHECK: &[&str] = &["cmd", "interval", "retries", "start-period", "ti
 const PYTHON: &[&str] = &["sha256", "standalone"];
 const BUILD: &[&str] = &["cflags", "config-settings", "env", "requires", "system"];
 const CACHE: &[&str] = &["also"];
+const SLIM: &[&str] = &["drop", "keep", "package", "profile", "rules"];
+const SLIM_PACKAGE: &[&str] = &["drop", "keep", "rules"];
 const DEBIAN: &[&str] = &["mirror", "security-mirror", "signed-by"];
 
 /// Checks every key of the table and of those below it that have fixed keys.
 pub(super) fn check(table: &toml::Table) -> Result<(), UnknownKey> {
     check_table(table, "", TOP)?;
-    for (name, known) in
-        [("healthcheck", HEALTHCHECK), ("cache", CACHE), ("debian", DEBIAN), ("python", PYTHON)]
-    {
+    for (name, known) in [
+        ("healthcheck", HEALTHCHECK),
+        ("cache", CACHE),
+        ("debian", DEBIAN),
+        ("python", PYTHON),
+        ("slim", SLIM),
+    ] {
         if let Some(below) = table.get(name).and_then(toml::Value::as_table) {
             check_table(below, &format!("{name}."), known)?;
         }
     }
-    // Any distribution's name may stand there.
-    for (name, below) in table.get("build").and_then(toml::Value::as_table).into_iter().flatten() {
+    let slim = table.get("slim").and_then(|slim| slim.get("package"));
+    check_named(table.get("build"), "build", BUILD)?;
+    check_named(slim, "slim.package", SLIM_PACKAGE)
+}
+
+/// Checks tables in which any distribution's name may stand.
+fn check_named(tables: Option<&toml::Value>, prefix: &str, known: &[&str]) -> Result<(), UnknownKey> {
+    for (name, below) in tables.and_then(toml::Value::as_table).into_iter().flatten() {
         if let Some(below) = below.as_table() {
-            check_table(below, &format!("build.{name}."), BUILD)?;
+            check_table(below, &format!("{prefix}.{name}."), known)?;
         }
     }
     Ok(())

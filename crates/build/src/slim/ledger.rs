@@ -61,6 +61,18 @@ pub struct SlimLedger {
 }
 
 impl SlimLedger {
+    /// Writes down what was taken from an owner's files, if anything was.
+    pub fn add(&mut self, owner: &Owner, removals: Vec<Removal>) {
+        if removals.is_empty() {
+            return;
+        }
+        let title = owner.name();
+        match self.taken.iter_mut().find(|taken| taken.title == title) {
+            Some(taken) => taken.removals.extend(removals),
+            None => self.taken.push(Taken { owner: owner_key(owner).to_owned(), title, removals }),
+        }
+    }
+
     /// Returns what was taken at a path, and from whom.
     pub fn at(&self, path: &ImagePath) -> Option<(&Taken, &Removal)> {
         self.taken.iter().find_map(|taken| {

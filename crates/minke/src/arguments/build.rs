@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use minke_build::platform::Platform;
-use minke_build::settings::{CommandLine, Port, StandaloneWish};
+use minke_build::settings::{CommandLine, Port, Profile, StandaloneWish};
 use minke_cas::ImagePath;
 
 use super::{Variable, destination, new_name, told};
@@ -24,6 +24,7 @@ Examples:
   minke build ~/src/shop -t shop:1.4 --load
   minke build report.py
   minke build --why
+  minke build --profile lean
   minke build --debug
   minke build --from 'ipython>=9' -t ipython
   minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
@@ -80,6 +81,9 @@ pub(crate) struct ImageArguments {
     /// How layers are compressed; zstd is refused by Docker before 23 [default: gzip]
     #[arg(long, value_name = "HOW")]
     pub(crate) compression: Option<Squeezing>,
+    /// How much the image does without: none, safe, lean or smallest; `minke slim --rules` says what [default: none]
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<Profile>,
     /// How the image is cut into layers [default: shared]
     #[arg(long, value_name = "HOW")]
     pub(crate) layers: Option<Cutting>,

@@ -60,6 +60,7 @@ fn the_first_page_shows_the_commands() {
       plan     Show what would be built, and why
       lock     Pin what a project's image is made of
       libs     Find the distribution packages that libraries and programs need
+      slim     Show what images do without, and by which rules
       run      Run an image here, without a daemon, as root or not
       check    Try whether what is installed in an image works
       images   List the images that minke keeps

@@ -101,6 +101,8 @@ const CASES: &[(&str, &str, &str)] = &[
     ("run workdir", "run -w /srv hello", "run hello"),
     ("run user", "run -u 0 hello", "run hello"),
     ("run tty", "run -t hello", "run hello"),
+    ("build profile", "build --profile lean", "build"),
+    ("slim rules", "slim --rules", "slim"),
     ("libs paths", "libs a", "libs b"),
     ("libs packages", "libs --packages a", "libs a"),
     ("libs likely_libraries", "libs --likely-libraries a", "libs a"),
@@ -178,6 +180,7 @@ fn shown(line: &str) -> String {
             let CheckRequest { image, depth, host: _ } = *check;
             format!("{image} {depth:?}")
         }
+        Task::Slim(task) => format!("{task:?}"),
         Task::Images => "images".to_owned(),
         Task::Remove { names } => format!("{names:?}"),
         Task::Inspect { image } => image,

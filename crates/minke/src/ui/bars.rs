@@ -122,6 +122,7 @@ fn label(hop: Hop) -> &'static str {
         Hop::Fetch => "fetching",
         Hop::Wheels => "building wheels",
         Hop::Unpack => "unpacking",
+        Hop::Slim => "slimming",
         Hop::Bytecode => "compiling bytecode",
         Hop::Layers => "writing layers",
         Hop::Proof => "proving",

@@ -128,6 +128,7 @@ pub(crate) fn name(hop: Hop) -> &'static str {
         Hop::Fetch => "fetch",
         Hop::Wheels => "wheels",
         Hop::Unpack => "unpack",
+        Hop::Slim => "slim",
         Hop::Bytecode => "bytecode",
         Hop::Layers => "layers",
         Hop::Proof => "proof",

@@ -31,6 +31,7 @@ mod reproducible;
 mod resolving;
 mod running;
 mod sharing;
+mod slim;
 mod sources;
 mod standalone;
 mod surroundings;

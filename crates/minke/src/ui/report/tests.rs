@@ -18,6 +18,7 @@ fn built() -> Built {
     Built {
         name: "data-science:latest".to_owned(),
         digest: Digest::of(b"image"),
+        ladder: None,
         layers: vec![
             layer("base", 1234, 45_100_000),
             layer("scientific-python-distribution", 6021, 221_300_000),

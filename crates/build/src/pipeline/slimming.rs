@@ -1,0 +1,177 @@
+//! Slimming every part of an image, and the tree that they are together afterwards.
+
+use std::collections::BTreeSet;
+
+use minke_cas::{Digest, ImagePath, Store, Tree};
+use minke_oci::Image;
+use serde::{Deserialize, Serialize};
+
+use super::app::App;
+use super::ground::APP;
+use super::whole::Whole;
+use super::{BuildError, Foreman};
+use crate::event::{Hop, Unit};
+use crate::parts::{Owner, Part};
+use crate::settings::Settings;
+use crate::slim::{self, Effect, Ladder, Lifts, Removal, Rules, SlimLedger, Slimmed, Tally};
+
+/// Parts and their tree after slimming.
+pub(super) struct Slimmer {
+    pub(super) parts: Vec<Part>,
+    pub(super) tree: Tree,
+    /// What was taken; none where nothing is slimmed.
+    pub(super) ledger: Option<SlimLedger>,
+}
+
+/// What layers depend on of slimming.
+#[derive(Serialize)]
+pub(super) struct SlimKey {
+    rules: Digest,
+    settings: String,
+}
+
+/// What is remembered of an image: where its ledger lies.
+#[derive(Serialize, Deserialize)]
+struct Kept(Digest);
+
+const KEPT: &str = "slim-ledger-1";
+
+impl Foreman<'_> {
+    /// Slims settled parts, several at once, the largest first.
+    pub(super) fn slimmed(
+        &self,
+        parts: Vec<Part>,
+        tree: &Tree,
+        lifts: &Lifts,
+    ) -> Result<Slimmer, BuildError> {
+        let settings = &self.request.settings;
+        if !slim::is_wanted(settings) {
+            return Ok(Slimmer { parts, tree: tree.clone(), ledger: None });
+        }
+        let slimmed = self.hop(Hop::Slim, Unit::Pieces, |meter| {
+            meter.expect(parts.len() as u64);
+            let work = |part: &Part| -> Result<Slimmed, BuildError> {
+                let slimmed = match slim::orders(settings, lifts, part) {
+                    Some(orders) => slim::slim(self.store, Rules::shipped(), &orders, &part.tree)?,
+                    None => Slimmed { tree: part.tree.clone(), removals: Vec::new() },
+                };
+                meter.advance(1);
+                Ok(slimmed)
+            };
+            crate::fetch::in_parallel(self.request.host.jobs, &parts, bytes_of, work)
+        })?;
+        let mut ledger = SlimLedger {
+            profile: slim::profile(settings).to_string(),
+            rules: Some(Rules::shipped().digest()),
+            taken: Vec::new(),
+            lifts: lifts.clone(),
+        };
+        let mut smaller = Vec::new();
+        for (part, Slimmed { tree, removals }) in parts.into_iter().zip(slimmed) {
+            ledger.add(&part.owner, removals);
+            smaller.push(Part { tree, ..part });
+        }
+        let tree = together(tree, &smaller, &ledger);
+        Ok(Slimmer { parts: smaller, tree, ledger: Some(ledger) })
+    }
+
+    /// Keeps a ledger in the store and counts what it says.
+    ///
+    /// `before` are the parts that nothing was taken from; then those that were compiled, as they were and as they are.
+    pub(super) fn tally(
+        &self,
+        before: &[Part],
+        mut ledger: SlimLedger,
+        (sources, compiled): (&[Part], &[Part]),
+    ) -> Result<Tally, BuildError> {
+        for (source, compiled) in sources.iter().zip(compiled) {
+            ledger.add(&source.owner, sources_gone(source, compiled));
+        }
+        let bytes = serde_json::to_vec(&ledger).expect("a ledger has text keys");
+        let sum = |of: fn(&Owner) -> bool| before.iter().filter(|part| of(&part.owner)).map(bytes_of).sum();
+        let saved = ledger.by_rule();
+        let names = Rules::shipped().iter().map(|rule| rule.name.as_str()).chain([slim::DROP]);
+        let saved = |name: &str| saved.get(name).map(|bytes| (name.to_owned(), *bytes));
+        Ok(Tally {
+            profile: ledger.profile.clone(),
+            system: sum(|owner| {
+                matches!(owner, Owner::Base { .. } | Owner::System { .. } | Owner::Image { .. })
+            }),
+            distributions: sum(|owner| matches!(owner, Owner::Distribution { .. })),
+            rules: names.filter_map(saved).collect(),
+            bytecode: bytecode_of(compiled),
+            ledger: Some(self.store.put(&bytes)?),
+        })
+    }
+
+    /// Returns what layers depend on of slimming; none where nothing is slimmed.
+    pub(super) fn slim_key(&self) -> Option<SlimKey> {
+        let settings = &self.request.settings;
+        slim::is_wanted(settings).then(|| {
+            let Settings { slim, slim_packages, .. } = settings;
+            let said = format!("{} {slim:?} {slim_packages:?}", slim::profile(settings));
+            SlimKey { rules: Rules::shipped().digest(), settings: said }
+        })
+    }
+
+    /// Keeps the ledger with the image, and returns the ladder that led to it.
+    pub(super) fn ladder_of(
+        &self,
+        whole: &Whole,
+        app: &App<'_>,
+        image: &Image,
+    ) -> Result<Option<Ladder>, BuildError> {
+        let Some(tally) = &whole.tally else { return Ok(None) };
+        if let Some(ledger) = tally.ledger {
+            self.store.remember(KEPT, &image.manifest, &Kept(ledger))?;
+        }
+        let own = whole.layers.iter().filter(|layer| layer.name == APP).map(|layer| layer.tar_size).sum();
+        let left_out = app.left_out.values().map(|left_out| left_out.bytes).sum();
+        Ok(Some(Ladder::of(tally, own, left_out)))
+    }
+}
+
+/// Takes the sources of a part with its bytecode, if that is wished.
+pub(super) fn sourceless(
+    store: &Store,
+    settings: &Settings,
+    part: &Part,
+    compiled: Tree,
+) -> Result<Tree, BuildError> {
+    let orders = slim::is_wanted(settings).then(|| slim::orders(settings, &Lifts::new(), part)).flatten();
+    match orders {
+        Some(orders) => Ok(slim::without_sources(store, Rules::shipped(), &orders, &compiled)?.tree),
+        None => Ok(compiled),
+    }
+}
+
+/// Returns the sources that bytecode took the place of.
+fn sources_gone(before: &Part, after: &Part) -> Vec<Removal> {
+    let gone = before.tree.files().filter(|(path, _)| after.tree.get(path).is_none());
+    let rule = || slim::MODULE_SOURCES.to_owned();
+    gone.map(|(path, file)| Removal { path, rule: rule(), bytes: file.size, effect: Effect::Gone }).collect()
+}
+
+/// Returns the bytecode that parts have, in bytes.
+fn bytecode_of(parts: &[Part]) -> u64 {
+    let files = parts.iter().flat_map(|part| part.tree.files());
+    files.filter(|(path, _)| path.as_str().ends_with(".pyc")).map(|(_, file)| file.size).sum()
+}
+
+fn bytes_of(part: &Part) -> u64 {
+    part.tree.files().map(|(_, file)| file.size).sum()
+}
+
+/// Returns the whole tree as its parts are by now: without what is gone, and with what is new.
+fn together(before: &Tree, parts: &[Part], ledger: &SlimLedger) -> Tree {
+    let removals = ledger.taken.iter().flat_map(|taken| &taken.removals);
+    let gone: BTreeSet<&ImagePath> =
+        removals.filter(|removal| removal.effect == Effect::Gone).map(|removal| &removal.path).collect();
+    let mut tree = before.filter(|path, _| !gone.contains(path));
+    for (path, file) in parts.iter().flat_map(|part| part.tree.files()) {
+        if tree.get(&path) != Some(&file.clone().into()) {
+            tree.replace(&path, file.clone().into()).expect("a part's file lies in directories");
+        }
+    }
+    tree
+}
