@@ -53,7 +53,7 @@ struct Key<'key> {
 /// [`StoreError`] if a file isn't in the store, or a smaller one cannot be kept.
 ///
 /// # Panics
-/// If a glob of the orders is none: [`super::check`] says so before.
+/// If a glob of the orders is none: `slim::check` says so before.
 pub fn slim(store: &Store, rules: &Rules, orders: &Orders, tree: &Tree) -> Result<Slimmed, StoreError> {
     if orders.rules.is_empty() && orders.drop.is_empty() {
         return Ok(Slimmed { tree: tree.clone(), removals: Vec::new() });
