@@ -113,6 +113,8 @@ impl Drop for Docker {
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
         let _ = self.daemon.wait();
+        // The daemon leaves this mounted, and nothing can be removed below it.
+        let _ = Command::new("umount").arg(self.directory.join("exec/netns/default")).status();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

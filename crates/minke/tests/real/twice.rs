@@ -73,4 +73,6 @@ fn a_wheel_is_the_same_whoever_builds_it_where_and_with_how_many_jobs() {
     };
     assert_eq!(sums(by_nobody, &below, &at("wheels")), first);
     assert_eq!(first.lines().count(), NAMES.len(), "{first}");
+    // A gigabyte that nobody asks for again.
+    world.path("twice-cache");
 }
