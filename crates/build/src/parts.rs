@@ -180,8 +180,7 @@ impl Settled {
 impl Ledger {
     /// Returns who brought a path, the one whose file it is first.
     pub fn owners(&self, path: &ImagePath) -> impl Iterator<Item = &Owner> {
-        let has = |tree: &Tree| matches!(tree.get(path), Some(Entry::File(_) | Entry::Symlink(_)));
-        let first = self.brought.iter().find(|(_, tree)| has(tree)).map(|(owner, _)| owner);
+        let first = self.brought.iter().find(|(_, tree)| has_file(tree, path)).map(|(owner, _)| owner);
         let also = self.also.get(path).into_iter().flatten();
         first.into_iter().chain(also.map(|&index| &self.brought[index].0))
     }
@@ -240,6 +239,11 @@ fn is_apart(one: &Directory, other: &Directory) -> bool {
         })
 }
 
+/// Tells whether a tree has anything but a directory at a path.
+fn has_file(tree: &Tree, path: &ImagePath) -> bool {
+    matches!(tree.get(path), Some(Entry::File(_) | Entry::Symlink(_)))
+}
+
 /// A directory without what lies in it, which is placed entry by entry; anything else as it is.
 fn own_attributes(entry: &Entry) -> Entry {
     match entry {
@@ -260,8 +264,7 @@ fn overrule(
 ) -> Result<Owner, SettleError> {
     let may_win = |owner: &Owner| matches!(owner, Owner::Distribution { .. } | Owner::Project { .. });
     let may_lose = |owner: &Owner| may_win(owner) || matches!(owner, Owner::Image { .. });
-    let has = |tree: &Tree| matches!(tree.get(path), Some(Entry::File(_) | Entry::Symlink(_)));
-    let Some(first) = earlier.iter_mut().find(|earlier| has(&earlier.tree)) else {
+    let Some(first) = earlier.iter_mut().find(|earlier| has_file(&earlier.tree, path)) else {
         let source = TreeError::Occupied { path: path.clone() };
         return Err(SettleError::Place { owner: part.owner.clone(), source });
     };

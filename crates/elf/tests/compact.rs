@@ -13,7 +13,7 @@ use std::process::Command;
 
 use judge::judge;
 use minke_elf::{Facts, Kept, Strip, Symbols, compact, plan};
-use minke_testkit::{ElfObject, Machine, program};
+use minke_testkit::{ElfObject, Machine, Numbers, program};
 use proptest::prelude::*;
 use sample::{ALLOC, BITS, LOAD, NOBITS, NOTE, Sample, THREADS, library};
 
@@ -282,21 +282,9 @@ fn other_tools_still_understand_a_compacted_file() {
     }
 }
 
-/// Numbers that are the same everywhere, from a seed.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
 #[test]
 fn ten_thousand_broken_files_end_in_a_true_copy_or_none() {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut numbers = Numbers::from_seed(0x9e37_79b9_7f4a_7c15);
     let values = [0, 1, 2, 3, 8, 0x10, 0x40, 0x7f, 0x80, 0xff];
     let (mut made, mut kept) = (0, 0);
     for round in 0..10_000 {

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use minke_elf::{Edit, EditError, Facts, Search, SegmentKind, Strip, Symbols, compact, edit};
-use minke_testkit::{ElfObject, Machine, python_with_pip};
+use minke_testkit::{ElfObject, Machine, Numbers, python_with_pip};
 use proptest::prelude::*;
 
 fn user() -> ElfObject {
@@ -136,23 +136,11 @@ fn the_real_loader_loads_what_was_edited() {
     }
 }
 
-/// Numbers that are the same everywhere, from a seed.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
 /// What repairing a wheel does to a library: edited, then made small. A broken one says what was asked for, or nothing
 /// is written; and whatever reads it ends.
 #[test]
 fn six_thousand_broken_files_are_edited_truly_or_not_at_all() {
-    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let mut numbers = Numbers::from_seed(0x2545_f491_4f6c_dd1d);
     let values = [0, 1, 2, 3, 5, 8, 0x10, 0x40, 0x7f, 0x80, 0xfe, 0xff];
     let wish = Edit {
         soname: Some("libuser-1a2b3c4d.so".to_owned()),

@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use minke_testkit::{ElfObject, Machine, Wheel, program};
+use minke_testkit::{ElfObject, Machine, Numbers, Wheel, program};
 
 use super::*;
 
@@ -243,13 +243,9 @@ fn three_hundred_broken_libraries_are_repaired_truly_or_not_at_all() {
     let bench = Bench::new();
     needing(&bench);
     let whole = module("GLIBC_2.17").needed("libouter.so.2").imports("outer").debug_bytes(200).build();
-    let (mut seed, mut made, mut kept) = (0x9e37_79b9_7f4a_7c15_u64, 0, 0);
-    let mut below = |limit: usize| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        (seed % limit as u64) as usize
-    };
+    let (mut made, mut kept) = (0, 0);
+    let mut numbers = Numbers::from_seed(0x9e37_79b9_7f4a_7c15);
+    let mut below = |limit: usize| numbers.below(limit);
     for round in 0..300 {
         let mut bytes = whole.clone();
         for _ in 0..=below(4) {
