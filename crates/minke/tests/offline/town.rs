@@ -72,14 +72,17 @@ impl Town {
 
     /// Lays a cache that has a base where there is none.
     pub(crate) fn warm_cache(&self) {
-        let copied = Command::new("cp")
-            .args(["-a", "--link"])
-            .args([&self.shared.cache, &self.path("cache")])
-            .status()
-            .expect("cp starts");
-        assert!(copied.success(), "cp copies a cache");
-        // A lock that towns had in common would be one.
-        fs::remove_file(self.path("cache/v2/lock")).expect("a cache has a lock");
+        let cache = self.path("cache");
+        let copied = Command::new("cp").args(["-a", "--link"]).args([&self.shared.cache, &cache]).status();
+        assert!(copied.expect("cp starts").success(), "cp copies a cache");
+        // A lock that towns had in common would be one: that of the cache, and the listings beside rooms.
+        fs::remove_file(cache.join("v2/lock")).expect("a cache has a lock");
+        let rooms = fs::read_dir(cache.join("v2/rooms")).expect("a cache has rooms").flatten();
+        for listing in rooms.map(|room| room.path()).filter(|path| path.is_file()) {
+            let bytes = fs::read(&listing).expect("a listing can be read");
+            fs::remove_file(&listing).expect("a listing can be removed");
+            fs::write(&listing, bytes).expect("a listing can be written");
+        }
     }
 
     /// Founds a town that has nothing in its cache.
