@@ -102,6 +102,28 @@ pub(crate) fn decompressed<'a>(
     })
 }
 
+/// Inflates gzip members whose size is known; each at once, which takes a third of the time of a stream.
+pub(crate) struct Inflater(libdeflater::Decompressor);
+
+impl Inflater {
+    pub(crate) fn new() -> Self {
+        Self(libdeflater::Decompressor::new())
+    }
+
+    /// Fills `tar`, which is empty, with the `size` bytes that one gzip member was compressed from.
+    pub(crate) fn fill(&mut self, tar: &mut Vec<u8>, size: usize, member: &[u8]) -> io::Result<()> {
+        tar.resize(size, 0);
+        match self.0.gzip_decompress(member, tar) {
+            Ok(actual) if actual == size => Ok(()),
+            Ok(actual) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{actual} bytes were compressed where {size} are expected"),
+            )),
+            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+        }
+    }
+}
+
 fn make_room(buffer: &mut Vec<u8>, size: usize) {
     if buffer.len() < size {
         buffer.resize(size, 0);

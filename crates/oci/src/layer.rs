@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::compression::Compressor;
 use crate::flatten::Parts;
 use crate::hashing::{self, PIECE};
-use crate::packed::{self, Packed, Placed, placed};
+use crate::packed::{self, Packed, Placed, Tars, placed};
 use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, known, unwritten};
 use crate::tar::{END, Member, MemberKind, header};
 use crate::{Compression, Descriptor, LayerError, Segment, SegmentBlob};
@@ -266,10 +266,11 @@ fn hash(
 ) -> Result<(DiffId, u64), LayerError> {
     let _span = tracing::info_span!("hash layer", segments = segments.len()).entered();
     hashing::hash(head, |pieces| {
+        let mut tars = Tars::new(store, compression);
         for (segment, known) in segments.iter().zip(known) {
             let loose = || segment.tree.files().filter(|(_, file)| file.pack.is_none()).count() as u64;
             match known.filter(|blob| loose() * OPENING > blob.tar_size) {
-                Some(blob) => packed::inflate(store, &blob, compression, pieces)?,
+                Some(blob) => tars.bring(&blob, pieces)?,
                 None => read(store, segment, pieces)?,
             }
         }

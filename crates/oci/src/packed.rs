@@ -2,14 +2,15 @@
 //!
 //! A layer of ten thousand files of which one was edited is put together from a hundred and sixty of these.
 
+use std::fs;
 use std::io::{self, Read};
 
 use minke_cas::{DiffId, Digest, Entry, Epoch, ImagePath, Mode, Owner, Store, Tree};
 use serde::{Deserialize, Serialize};
 
-use crate::compression::decompressed;
+use crate::compression::{Inflater, decompressed};
 use crate::hashing::{self, PIECE, Pieces};
-use crate::segment::{check_name, compress_segment, unwritten};
+use crate::segment::{MEMBER_SIZE, check_name, compress_segment, unwritten};
 use crate::{Compression, LayerError, Segment, SegmentBlob};
 
 /// A segment that is compressed, and what a layer needs to know of it besides.
@@ -68,30 +69,59 @@ pub(crate) fn hash(
 ) -> Result<(DiffId, u64), LayerError> {
     let _span = tracing::info_span!("hash packed", segments = segments.len()).entered();
     hashing::hash(head, |pieces| {
-        segments.iter().try_for_each(|segment| inflate(store, &segment.blob, compression, pieces))
+        let mut tars = Tars::new(store, compression);
+        segments.iter().try_for_each(|segment| tars.bring(&segment.blob, pieces))
     })
 }
 
-/// Brings the tar that a blob was compressed from.
-pub(crate) fn inflate(
-    store: &Store,
-    blob: &SegmentBlob,
+/// Brings the tars that blobs were compressed from.
+pub(crate) struct Tars<'store> {
+    store: &'store Store,
     compression: Compression,
-    pieces: &Pieces,
-) -> Result<(), LayerError> {
-    // What nothing was compressed to is nothing, and no gzip member.
-    if blob.size == 0 {
-        return Ok(());
+    inflater: Inflater,
+    /// Bytes of a blob, kept so that memory is asked for once.
+    member: Vec<u8>,
+}
+
+impl<'store> Tars<'store> {
+    pub(crate) fn new(store: &'store Store, compression: Compression) -> Self {
+        Self { store, compression, inflater: Inflater::new(), member: Vec::new() }
     }
-    let failed = |source| LayerError::Store(unwritten(store, source));
-    let blob = io::BufReader::new(store.open_blob(&blob.digest)?);
-    let mut tar = decompressed(blob, compression).map_err(failed)?;
-    loop {
-        let mut piece = pieces.buffer();
-        tar.by_ref().take(PIECE as u64).read_to_end(&mut piece).map_err(failed)?;
-        if piece.is_empty() {
+
+    /// Brings a blob's tar, whole or piece by piece.
+    pub(crate) fn bring(&mut self, blob: &SegmentBlob, pieces: &Pieces) -> Result<(), LayerError> {
+        // What nothing was compressed to is nothing, and no gzip member.
+        if blob.size == 0 {
             return Ok(());
         }
-        pieces.put(piece);
+        let opened = self.store.open_blob(&blob.digest)?;
+        let brought = if self.compression == Compression::Gzip && blob.tar_size <= MEMBER_SIZE as u64 {
+            self.at_once(opened, blob, pieces)
+        } else {
+            self.in_pieces(opened, pieces)
+        };
+        brought.map_err(|source| LayerError::Store(unwritten(self.store, source)))
+    }
+
+    /// Of what is cut into members, this is one.
+    fn at_once(&mut self, mut opened: fs::File, blob: &SegmentBlob, pieces: &Pieces) -> io::Result<()> {
+        self.member.clear();
+        opened.read_to_end(&mut self.member)?;
+        let mut tar = pieces.buffer();
+        self.inflater.fill(&mut tar, blob.tar_size as usize, &self.member)?;
+        pieces.put(tar);
+        Ok(())
+    }
+
+    fn in_pieces(&self, opened: fs::File, pieces: &Pieces) -> io::Result<()> {
+        let mut tar = decompressed(io::BufReader::new(opened), self.compression)?;
+        loop {
+            let mut piece = pieces.buffer();
+            tar.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            pieces.put(piece);
+        }
     }
 }
