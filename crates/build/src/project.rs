@@ -3,6 +3,7 @@
 //! This module and those below it are the one door to the project's files.
 
 pub mod ignore;
+pub mod left_out;
 mod notes;
 pub mod requirement_files;
 mod requirements;

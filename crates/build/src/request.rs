@@ -8,7 +8,7 @@ use minke_cas::Digest;
 use serde::Serialize;
 
 use crate::event::Hop;
-use crate::project::sources::LeftOut;
+use crate::project::left_out::LeftOut;
 use crate::settings::Settings;
 use crate::slim::Ladder;
 use crate::why::Reason;

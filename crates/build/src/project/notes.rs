@@ -87,7 +87,7 @@ impl Stat {
     }
 
     /// Tells whether a change after `began` would show.
-    fn is_settled(&self, began: SystemTime) -> bool {
+    pub(super) fn is_settled(&self, began: SystemTime) -> bool {
         let whole_seconds = self.modified.1 == 0 && self.changed.1 == 0;
         let margin = if whole_seconds { SECONDS } else { TICKS };
         let is_past = |(seconds, nanos): (i64, i64)| {
@@ -110,6 +110,11 @@ impl Notes {
         let noted: Vec<NotedDirectory> = noted.unwrap_or_default();
         let known = noted.into_iter().map(|directory| (directory.relative.clone(), directory)).collect();
         Self { key, known, began: store.file_time() }
+    }
+
+    /// Returns when looking began, by the clock of the cache's files.
+    pub(super) fn began(&self) -> Option<SystemTime> {
+        self.began
     }
 
     /// Returns what was noted of a directory that was judged by the same rules.

@@ -13,6 +13,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rustix::fs::{AtFlags, statat};
 
 use super::ignore::{self, Kind, PatternError, Purpose, Rules};
+use super::left_out::{self, LeftOut};
 use super::notes::{EntryKind, NotedDirectory, NotedEntry, Notes, Stat};
 
 /// The files of a directory that are wanted, and what was left out.
@@ -26,15 +27,6 @@ pub struct Sources {
     directories: Vec<NotedDirectory>,
     /// What was left out, by the rule that says so.
     pub left_out: BTreeMap<&'static str, LeftOut>,
-}
-
-/// How much a rule left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct LeftOut {
-    /// How many files.
-    pub files: u64,
-    /// How many bytes they have.
-    pub bytes: u64,
 }
 
 /// The files of a directory with what they hold.
@@ -157,7 +149,7 @@ impl Sources {
         let entries = names(root)?;
         scan.directory(Path::new(""), entries, None)?;
         let Scan { files, directories, left_out, .. } = scan;
-        let left_out = sum(&left_out);
+        let left_out = left_out::sum((store, root), notes.began(), &left_out);
         Ok(Self { root: root.to_owned(), files, texts: BTreeMap::new(), notes, directories, left_out })
     }
 
@@ -500,42 +492,6 @@ fn marker(place: &Path, names: &Names) -> Option<&'static str> {
         .into_iter()
         .find(|(marker, _)| names.iter().any(|(name, _)| name == *marker) && place.join(marker).is_file())
         .map(|(_, reason)| reason)
-}
-
-/// Sums up what is left out.
-fn sum(left_out: &[(&'static str, PathBuf)]) -> BTreeMap<&'static str, LeftOut> {
-    let measured: Vec<_> = left_out.par_iter().map(|(reason, place)| (*reason, measure(place))).collect();
-    let mut sums: BTreeMap<&'static str, LeftOut> = BTreeMap::new();
-    for (reason, LeftOut { files, bytes }) in measured {
-        let sum = sums.entry(reason).or_default();
-        sum.files += files;
-        sum.bytes += bytes;
-    }
-    sums
-}
-
-/// Counts what is left out, as far as it can be read: nothing of it is needed.
-fn measure(place: &Path) -> LeftOut {
-    match fs::symlink_metadata(place) {
-        Ok(metadata) if !metadata.is_dir() => return LeftOut { files: 1, bytes: metadata.len() },
-        Ok(_) | Err(_) => {}
-    }
-    let mut sum = LeftOut::default();
-    let mut pending = vec![place.to_owned()];
-    while let Some(directory) = pending.pop() {
-        let Ok(entries) = fs::read_dir(directory) else { continue };
-        for entry in entries.flatten() {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
-                Ok(metadata) => {
-                    sum.files += 1;
-                    sum.bytes += metadata.len();
-                }
-                Err(_) => {}
-            }
-        }
-    }
-    sum
 }
 
 fn read_optional(path: &Path) -> Result<Option<String>, SourcesError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minke_build::project::sources::LeftOut;
+use minke_build::project::left_out::LeftOut;
 use minke_build::{BuiltLayer, Entry};
 use minke_cas::Digest;
 
