@@ -22,6 +22,7 @@ use crate::project::{
 };
 use crate::pylock::{Pylock, PylockError};
 use crate::request::{LockPolicy, Upgrade};
+use crate::secrets;
 use crate::settings::Settings;
 use crate::uv::{FindUvError, Resolver};
 use crate::workshop::BackendError;
@@ -168,10 +169,13 @@ pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
     };
     let wrong = |source| LockStepError::Lock { file: file.to_owned(), source };
     // Judged as it stands in the file first: it may be the user's own.
-    Lock::parse(&text).map_err(wrong)?;
-    let mut pylock = Pylock::read(&text).map_err(LockStepError::Pylock)?;
-    pylock.hide_secrets();
-    let lock = Lock::parse(&pylock.text()).map_err(wrong)?;
+    let mut lock = Lock::parse(&text).map_err(wrong)?;
+    // A large lock takes milliseconds each time; with an escape in it, an address is not what it looks like.
+    if secrets::are_in(&text) || text.contains('\\') {
+        let mut pylock = Pylock::read(&text).map_err(LockStepError::Pylock)?;
+        pylock.hide_secrets();
+        lock = Lock::parse(&pylock.text()).map_err(wrong)?;
+    }
     lock.select(target, &selection).map_err(LockStepError::Select)
 }
 
@@ -236,7 +240,7 @@ fn exported<F: FnOnce() -> Result<Resolver, FindUvError>>(
     };
     let answer = uv.export(&request).map_err(LockStepError::Export)?;
     // An address may have a password, which belongs into no cache.
-    if !crate::secrets::are_in(&answer.pylock) {
+    if !secrets::are_in(&answer.pylock) {
         let exported = Exported { pylock: answer.pylock.clone() };
         means.store.remember("uv-export-1", &key, &exported).map_err(LockStepError::Remember)?;
     }

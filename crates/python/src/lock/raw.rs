@@ -16,12 +16,19 @@ pub(super) fn parse(text: &str) -> Result<Lock, LockError> {
         position: Position::of_span(text, error.span()),
         message: error.message().to_owned(),
     };
-    // By itself and first: of another version, the rest may be anything.
-    let Versioned { lock_version } = toml::from_str(text).map_err(malformed)?;
-    if lock_version != "1" && !lock_version.starts_with("1.") {
-        return Err(LockError::Version { version: lock_version });
-    }
-    let raw: RawLock = toml::from_str(text).map_err(malformed)?;
+    let known = |version: &str| version == "1" || version.starts_with("1.");
+    let raw = match toml::from_str::<RawLock>(text) {
+        Ok(raw) if known(&raw.lock_version) => raw,
+        Ok(raw) => return Err(LockError::Version { version: raw.lock_version }),
+        Err(error) => {
+            // Of another version, the rest may be anything.
+            let Versioned { lock_version } = toml::from_str(text).map_err(malformed)?;
+            return Err(match known(&lock_version) {
+                true => malformed(error),
+                false => LockError::Version { version: lock_version },
+            });
+        }
+    };
     let (packages, environments) =
         entries(raw.packages, raw.environments).map_err(|Refusal { span, message }| {
             LockError::Malformed { position: Position::of_span(text, Some(span)), message }
@@ -72,6 +79,7 @@ struct Versioned {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct RawLock {
+    lock_version: String,
     requires_python: Option<Specifiers>,
     #[serde(default)]
     environments: Vec<Spanned<String>>,
