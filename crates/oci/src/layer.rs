@@ -91,15 +91,19 @@ pub fn write_packed(
         let theirs = segments.iter().map(|segment| (segment.name.as_str(), segment.directories.clone()));
         let directories = gather(std::iter::once(own).chain(theirs))?;
         let head = directories_tar(&directories);
-        let hashed = packed::hash(store, &head, segments, compression)?;
+        let blobs: Vec<SegmentBlob> = segments.iter().map(|segment| segment.blob).collect();
+        let (hashed, joined) = rayon::join(
+            || packed::hash(store, &head, segments, compression),
+            || join(store, (name, &head), &blobs, compression),
+        );
+        let hashed = hashed?;
         meter.expect(hashed.1);
         meter.advance(hashed.1);
         let pieces = Pieces {
-            blobs: segments.iter().map(|segment| segment.blob).collect(),
             trees: segments.iter().map(|segment| segment.tree).collect(),
             members: segments.iter().map(|segment| segment.members).sum(),
         };
-        put_together(store, (name, &directories, &head), pieces, hashed, compression)
+        remembered(store, &directories, pieces, hashed, joined?)
     })
 }
 
@@ -143,59 +147,59 @@ fn assemble(
     }
     let head = directories_tar(&directories);
     // Compressing takes twenty times as long as hashing, so that one thread does the latter beside it.
-    let (hashed, compressed) = rayon::join(
+    let (hashed, joined) = rayon::join(
         || hash(store, &head, (&spec.segments, &known, compression)),
         || {
             let blobs = spec.segments.par_iter().map(|segment| compress(store, segment, compression, meter));
-            blobs.collect::<Result<Vec<SegmentBlob>, _>>()
+            let blobs = blobs.collect::<Result<Vec<SegmentBlob>, _>>()?;
+            join(store, (&spec.name, &head), &blobs, compression)
         },
     );
-    let pieces = Pieces {
-        blobs: compressed?,
-        trees: spec.segments.iter().map(|segment| segment.tree.digest()).collect(),
-        members,
-    };
-    put_together(store, (&spec.name, &directories, &head), pieces, hashed?, compression)
+    let trees = spec.segments.iter().map(|segment| segment.tree.digest()).collect();
+    // What is wrong with a file is told by who compresses it.
+    let joined = joined?;
+    remembered(store, &directories, Pieces { trees, members }, hashed?, joined)
 }
 
-/// The segments of a layer, compressed.
+/// The segments of a layer.
 struct Pieces {
-    blobs: Vec<SegmentBlob>,
     /// The digests of their trees.
     trees: Vec<Digest>,
     /// How many files and symlinks they have.
     members: u64,
 }
 
-/// Writes a layer's bytes: its directories, its segments, the end marker.
-fn put_together(
+/// Writes a layer's bytes: its directories, its segments, the end marker. Returns their descriptor.
+fn join(
     store: &Store,
-    (name, directories, head): (&str, &Directories<'_>, &[u8]),
-    Pieces { blobs, trees, members }: Pieces,
-    (diff_id, tar_size): (DiffId, u64),
+    (name, head): (&str, &[u8]),
+    blobs: &[SegmentBlob],
     compression: Compression,
-) -> Result<Written, LayerError> {
+) -> Result<Descriptor, LayerError> {
     let _span = tracing::info_span!("write layer", layer = name).entered();
     let mut layer = store.blob_writer()?;
     let mut compressor = Compressor::new(compression);
     for piece in head.chunks(MEMBER_SIZE) {
         write(store, &mut layer, &mut compressor.member(piece))?;
     }
-    for blob in &blobs {
+    for blob in blobs {
         write(store, &mut layer, &mut store.open_blob(&blob.digest)?)?;
     }
     write(store, &mut layer, &mut compressor.member(&END))?;
     let (digest, size) = layer.finish()?;
-    let parts = Parts {
-        directories: directories
-            .iter()
-            .map(|(path, (mode, owner, _))| (path.clone(), *mode, *owner))
-            .collect(),
-        segments: trees,
-    };
-    // Nobody has to unpack what was just packed.
-    parts.remember(store, &diff_id)?;
-    let descriptor = Descriptor { media_type: compression.media_type().to_owned(), digest, size };
+    Ok(Descriptor { media_type: compression.media_type().to_owned(), digest, size })
+}
+
+/// Keeps what a layer unpacks to, which nobody has to find out by unpacking it.
+fn remembered(
+    store: &Store,
+    directories: &Directories<'_>,
+    Pieces { trees, members }: Pieces,
+    (diff_id, tar_size): (DiffId, u64),
+    descriptor: Descriptor,
+) -> Result<Written, LayerError> {
+    let placed = directories.iter().map(|(path, (mode, owner, _))| (path.clone(), *mode, *owner));
+    Parts { directories: placed.collect(), segments: trees }.remember(store, &diff_id)?;
     Ok(Written { descriptor, diff_id, tar_size, entries: directories.len() as u64 + members })
 }
 
