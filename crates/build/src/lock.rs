@@ -280,7 +280,9 @@ fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
         (Source::File, _) if unresolved.name == "pyproject.toml" && !has_project_table(project) => {
             Inputs::Files(Vec::new())
         }
-        (Source::File | Source::Backend, _) => Inputs::Files(vec![file().into()]),
+        // uv would build it here, with nothing between its code and this machine.
+        (Source::Backend, None) => return Err(LockStepError::Unbuilt { what: file() }),
+        (Source::File, _) => Inputs::Files(vec![file().into()]),
     };
     let mut pylock = compile::compile((&uv, means.store), request, (target, &file()), means.metadata_of)?;
     uv.version().into_iter().for_each(means.note_uv);

@@ -327,7 +327,7 @@ impl Foreman<'_> {
         let for_backend = || resolver().map_err(BackendError::Uv);
         let metadata_of = |about: &Distribution| workshop.metadata(about, &[], &for_backend);
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
-            let own = workshop.own_wheel(for_backend, scratch.path());
+            let own = workshop.own_wheel(for_backend, scratch.path(), &self.request.upgrade);
             let own = own.map_err(|error| blame(BuildError::Backend(error)))?;
             let note_uv = |version| self.supply.note_uv(version);
             let means = lock::Means {

@@ -11,6 +11,7 @@ use super::{BackendError, Workshop};
 use crate::project::ignore::Purpose;
 use crate::project::sources::Sources;
 use crate::project::{self, Freshness, Previous, Requirements, Source, Unresolved};
+use crate::request::Upgrade;
 use crate::uv::Resolver;
 use crate::wheels::{Belongs, Wheel};
 
@@ -35,7 +36,7 @@ impl Workshop<'_> {
     }
 
     /// Builds the project's own wheel into a directory, if its requirements are said by nothing else and no lock
-    /// has them.
+    /// has them, or what the lock has is to be moved on.
     ///
     /// # Errors
     /// As [`Workshop::build_all`].
@@ -43,8 +44,9 @@ impl Workshop<'_> {
         &self,
         resolver: impl Fn() -> Result<Resolver, BackendError>,
         into: &Path,
+        upgrade: &Upgrade,
     ) -> Result<Option<PathBuf>, BackendError> {
-        let is_locked = |lock: &Previous| lock.state == Freshness::Current;
+        let is_locked = |lock: &Previous| lock.state == Freshness::Current && *upgrade == Upgrade::Nothing;
         match &self.project.requirements {
             Requirements::Resolve(Unresolved { source: Source::Backend, previous, .. })
                 if !previous.as_ref().is_some_and(is_locked) => {}

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use insta::assert_snapshot;
-use minke_testkit::{program, skip};
+use minke_testkit::{Wheel, program, skip};
 
 use crate::image::Layout;
 use crate::town::{Ran, Town, User};
@@ -188,4 +188,50 @@ def build_wheel(*_, **__):
                found [('/root', []), ('/home', ['nonroot'])], variables ['CARGO_BUILD_JOBS', 'CMAKE_BUILD_PARALLEL_LEVEL', 'HOME', 'LC_ALL', 'MAKEFLAGS', 'MAX_JOBS', 'NPY_NUM_BUILD_JOBS', 'PATH', 'PYTHONDONTWRITEBYTECODE', 'PYTHONHASHSEED', 'PYTHONNOUSERSITE', 'PYTHONPATH', 'PYTHON_CPU_COUNT', 'SOURCE_DATE_EPOCH', 'TMPDIR', 'TZ'], user False
       help: the lines above are the backend's own; what it needs goes into `build-system.requires`
     ");
+}
+
+#[test]
+fn what_only_the_backend_knows_is_asked_of_it_in_a_room_and_never_of_uv() {
+    let Some(uv) = program("uv") else { return };
+    let Some(town) = Town::with(&[Wheel::new("toy-till", "1.0"), Wheel::new("toy-till", "2.0")]) else {
+        return;
+    };
+    let needy = PYPROJECT.replace("dependencies = []", "dynamic = [\"dependencies\"]");
+    town.write("shop/pyproject.toml", &needy);
+    let left_here = town.path("left-here");
+    let needs = |line: &str| {
+        let told =
+            BACKEND.replace("Version: 1.0\\n\")", &format!("Version: 1.0\\nRequires-Dist: {line}\\n\")"));
+        let leaves = format!("with contextlib.suppress(OSError):\n    open({left_here:?}, 'w').close()\n");
+        town.write("shop/tools/backend.py", format!("import contextlib\n{leaves}{told}"));
+    };
+    needs("toy-till<2");
+    town.write("shop/src/shop/__init__.py", "def main():\n    print('sold')\n");
+    let run = |arguments: &[&str]| {
+        let mut command = town.command(arguments);
+        command
+            .env("PATH", uv.parent().expect("uv lies in a directory"))
+            .env("UV_CACHE_DIR", town.path("cache-of-uv"))
+            .env("UV_DEFAULT_INDEX", town.index.url_of("/simple/"))
+            .env("NO_PROXY", "*");
+        town.finish(command.spawn().expect("minke starts"))
+    };
+    assert_snapshot!(run(&["plan", "--quiet", "shop"]).seen(), @r"
+    status: 1
+    stderr: error: cannot lock what the project needs
+      because: what `pyproject.toml` needs is known only when it is built
+      help: `minke lock` builds it and writes down what it needs
+    ");
+    let locked = run(&["lock", "--quiet", "shop"]);
+    assert_eq!(locked.status, 0, "{}", locked.stderr);
+    let lock = std::fs::read_to_string(town.path("shop/pylock.toml")).unwrap();
+    assert!(lock.contains("name = \"toy-till\"\nversion = \"1.0\""), "{lock}");
+    needs("toy-till");
+    let shown = run(&["lock", "--quiet", "shop", "--upgrade", "--dry-run"]);
+    assert_snapshot!(shown.seen(), @r"
+    status: 0
+    stdout: name      before  after  of      why
+    toy-till  1.0     2.0    python
+    ");
+    assert!(!left_here.exists(), "the backend's code has run outside a room");
 }
