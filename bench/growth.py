@@ -1,9 +1,10 @@
-"""How minke's costs grow: with ten thousand files beside the app, and with a requirement that is much work.
+"""How minke's costs grow: with ten thousand files in the app or left out, and with a requirement that is much work.
 
-Both are measured beside what they are to be compared with: the same project without the files, and a program that only
+They are measured beside what they are to be compared with: the same project without the files, and a program that only
 inflates, hashes, compresses and compiles the same wheel.
 """
 
+import shutil
 from pathlib import Path
 from statistics import median
 
@@ -26,11 +27,19 @@ def table(minke: Minke, project: Project, locks: list[Path], limit: Path) -> str
     """What minke takes for an app as it is and as it has grown."""
     lines = ["| minke (s) | as it is | grown | ratio |", "| --- | ---: | ---: | ---: |"]
     small = changes(minke, project)
+    environment = project.place / ".venv"
+    many_files(environment)
+    (environment / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    beside = changes(minke, project)
+    shutil.rmtree(environment)
     many_files(project.place / "many")
     large = changes(minke, project)
-    for case in small:
-        ratio = median(large[case]) / median(small[case])
-        lines.append(f"| {case}, {FILES:,} more files | {daily.shown(small[case])} | {daily.shown(large[case])} | {ratio:.2f} |")
+    for grown, what in [(beside, "files in a virtual environment"), (large, "more files")]:
+        for case in small:
+            ratio = median(grown[case]) / median(small[case])
+            lines.append(
+                f"| {case}, {FILES:,} {what} | {daily.shown(small[case])} | {daily.shown(grown[case])} | {ratio:.2f} |"
+            )
     if limit.exists():
         least, added = requirement(minke, project, locks, limit)
         ratio = added.seconds / least.seconds
