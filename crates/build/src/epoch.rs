@@ -16,7 +16,14 @@ pub(crate) fn of_project(host: &Host, project: &Project) -> Epoch {
     let committed = || match project.shape {
         // It has no files, wherever it was asked for.
         Shape::Requirement(_) => None,
-        _ => minke_exec::clean_commit_time(&project.root, &host.variables, &["pylock.toml", "minke.lock"]),
+        _ => minke_exec::clean_commit_time(&project.root, &host.variables, is_lock),
     };
     stated.or_else(committed).map_or(Epoch::FIXED, Epoch::from_secs)
+}
+
+/// Tells whether minke may have written a file of this name into the project: those of scripts and of other machines
+/// than the first have one more word in it.
+fn is_lock(name: &str) -> bool {
+    let within = |start: &str, end: &str| name.starts_with(start) && name.ends_with(end);
+    within("pylock.", ".toml") || within("minke.", ".lock") || ["pylock.toml", "minke.lock"].contains(&name)
 }

@@ -33,11 +33,16 @@ pub use compile::MetadataOf;
 #[derive(Debug, thiserror::Error)]
 pub enum LockStepError {
     /// The lock is missing and may not be written.
-    #[error("there is no `pylock.toml`, and `--locked` forbids to make one")]
-    Missing,
+    #[error("there is no `{lock}`, and `--locked` forbids to make one")]
+    Missing {
+        /// The lock.
+        lock: String,
+    },
     /// The lock is outgrown and may not be written.
-    #[error("`pylock.toml` was not made from this `{file}`, and `--locked` forbids to change it")]
+    #[error("`{lock}` was not made from this `{file}`, and `--locked` forbids to change it")]
     Outgrown {
+        /// The lock.
+        lock: String,
         /// The file with the requirements.
         file: String,
     },
@@ -150,10 +155,11 @@ pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
         Requirements::Nothing => return Ok(Vec::new()),
         Requirements::Pylock(text) => ("pylock.toml", text.clone(), chosen(settings)?),
         Requirements::UvLock => ("uv.lock", exported(project, settings, means)?, from_sources(settings)?),
-        Requirements::Resolve(Unresolved {
-            previous: Some(Previous { text, state: Freshness::Current }),
-            ..
-        }) if *policy.upgrade == Upgrade::Nothing => ("pylock.toml", text.clone(), from_sources(settings)?),
+        Requirements::Resolve(
+            unresolved @ Unresolved { previous: Some(Previous { text, state: Freshness::Current }), .. },
+        ) if *policy.upgrade == Upgrade::Nothing => {
+            (lock_of(unresolved), text.clone(), from_sources(settings)?)
+        }
         Requirements::Resolve(unresolved) => {
             if let Some((file, export)) = project.unread_lock() {
                 reporter.warn(format!(
@@ -164,7 +170,7 @@ pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
             if let Some(lock) = unresolved.lock.as_ref().filter(|_| policy.locks == LockPolicy::Update) {
                 keep(&project.root.join(lock), &text, reporter)?;
             }
-            ("pylock.toml", text, from_sources(settings)?)
+            (lock_of(unresolved), text, from_sources(settings)?)
         }
     };
     let wrong = |source| LockStepError::Lock { file: file.to_owned(), source };
@@ -177,6 +183,11 @@ pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
         lock = Lock::parse(&pylock.text()).map_err(wrong)?;
     }
     lock.select(target, &selection).map_err(LockStepError::Select)
+}
+
+/// Returns what the lock of requirements is called, also where it isn't kept.
+fn lock_of(unresolved: &Unresolved) -> &str {
+    unresolved.lock.as_deref().unwrap_or("pylock.toml")
 }
 
 /// Returns the lock that minke reads and never writes, and the command that moves it on.
@@ -256,9 +267,12 @@ fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
     means: Means<'_, F>,
 ) -> Result<String, LockStepError> {
     let file = || unresolved.name.clone();
+    let lock = || lock_of(unresolved).to_owned();
     match (policy.locks, &unresolved.previous) {
-        (LockPolicy::Locked, None) => return Err(LockStepError::Missing),
-        (LockPolicy::Locked, Some(_)) => return Err(LockStepError::Outgrown { file: file() }),
+        (LockPolicy::Locked, None) => return Err(LockStepError::Missing { lock: lock() }),
+        (LockPolicy::Locked, Some(_)) => {
+            return Err(LockStepError::Outgrown { lock: lock(), file: file() });
+        }
         (LockPolicy::Update | LockPolicy::Show, _) => {}
     }
     let Resolver { uv, python, root: _ } = (means.resolver)().map_err(LockStepError::Uv)?;
@@ -295,14 +309,16 @@ fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
     let root = project.root.canonicalize().unwrap_or_else(|_| project.root.clone());
     pylock.make_relative(&root);
     let text = pylock.text();
-    let target = target.to_string();
     let fingerprint =
-        unresolved.fingerprint(&project.root, &asked(settings, &target), &text).map_err(unread)?;
-    Ok(project::marked(&text, &fingerprint))
+        unresolved.fingerprint(&project.root, &asked(settings, Some(target)), &text).map_err(unread)?;
+    Ok(project::marked(&text, &fingerprint, target))
 }
 
 /// Returns what of the settings a lock depends on.
-pub(crate) fn asked<'settings>(settings: &'settings Settings, target: &'settings str) -> Asked<'settings> {
+pub(crate) fn asked<'settings>(
+    settings: &'settings Settings,
+    target: Option<&'settings Target>,
+) -> Asked<'settings> {
     Asked {
         target,
         extras: &settings.extras,

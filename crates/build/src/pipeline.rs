@@ -98,7 +98,7 @@ fn on_settled_base<T>(
     let client = outside::client(request, reporter).map_err(BuildError::Client)?;
     let wanted = wanted(request)?;
     // What is wrong with the project is said before anything is fetched; its lock depends on the target.
-    let place = locks::place(&read_project(request, "a target that is not known yet")?);
+    let place = locks::place(&read_project(request, None)?);
     let before = locks::read(place.as_deref())?;
     let attempt = |upgrade: &Upgrade, start: SystemLock| {
         let wishes = (&request.settings, &request.host);
@@ -247,8 +247,7 @@ impl Foreman<'_> {
     }
 
     fn project(&self, target: &Target) -> Result<Project, BuildError> {
-        let project =
-            self.hop(Hop::Project, Unit::Pieces, |_| read_project(self.request, &target.to_string()))?;
+        let project = self.hop(Hop::Project, Unit::Pieces, |_| read_project(self.request, Some(target)))?;
         match &project.requires_python {
             Some(wanted) if !wanted.contains(&target.python.full()) => {
                 Err(BuildError::RequiresPython { wanted: wanted.clone(), target: *target })
@@ -496,7 +495,7 @@ fn human(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }
 
-fn read_project(request: &Request, target: &str) -> Result<Project, BuildError> {
+fn read_project(request: &Request, target: Option<&Target>) -> Result<Project, BuildError> {
     let asked = lock::asked(&request.settings, target);
     let read = match &request.from {
         Some(from) => Project::of_requirement(from, &request.project),

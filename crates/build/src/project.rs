@@ -367,6 +367,8 @@ pub fn optional(path: &Path) -> Result<Option<String>, ProjectError> {
 
 #[cfg(test)]
 mod tests {
+    use minke_python::{Arch, Libc, Platform, PythonVersion, Target};
+
     use super::*;
 
     fn read(files: &[(&str, &str)]) -> Result<(String, Requirements), String> {
@@ -382,7 +384,14 @@ mod tests {
             .map_err(|error| error.to_string().replace(&shown, "ROOT"))
     }
 
-    const ASKED: Asked<'_> = Asked { target: "3.13 x86_64", extras: &[], groups: &[], package: None };
+    const HERE: Target = on(Arch::X86_64);
+
+    const ASKED: Asked<'_> = Asked { target: Some(&HERE), extras: &[], groups: &[], package: None };
+
+    const fn on(arch: Arch) -> Target {
+        let python = PythonVersion { major: 3, minor: 13, patch: Some(5) };
+        Target { python, platform: Platform { arch, libc: Libc::Glibc { major: 2, minor: 41 } } }
+    }
 
     fn kind(files: &[(&str, &str)]) -> String {
         match read(files).unwrap().1 {
@@ -434,7 +443,10 @@ mod tests {
         write("more.txt", "six\n");
         write("lib/pyproject.toml", "[project]\nname = 'lib'\nversion = '1'\ndescription = 'one'\n");
         let lock = "lock-version = '1.0'\n[[packages]]\nname = 'lib'\ndirectory = { path = 'lib' }\n";
-        let mark = |asked| marked(lock, &read(asked).fingerprint(root.path(), &asked, lock).unwrap());
+        let mark = |asked| {
+            let fingerprint = read(asked).fingerprint(root.path(), &asked, lock).unwrap();
+            marked(lock, &fingerprint, asked.target.unwrap())
+        };
         write("pylock.toml", &mark(ASKED));
         assert_eq!((state(ASKED), state(with_web)), (Freshness::Current, Freshness::Outgrown));
         write("lib/pyproject.toml", "[project]\nname = 'lib'\nversion = '1'\ndescription = 'two'\n");
@@ -444,6 +456,35 @@ mod tests {
         write("pylock.toml", &mark(ASKED));
         write("more.txt", "six>1\n");
         assert_eq!(state(ASKED), Freshness::Outgrown);
+    }
+
+    #[test]
+    fn another_machines_lock_lies_beside_the_first() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(root.path().join(name), text).unwrap();
+        write("requirements.txt", "six\n");
+        write("tool.py", "# /// script\n# dependencies = ['six']\n# ///\n");
+        let there = on(Arch::Aarch64);
+        let other = Asked { target: Some(&there), ..ASKED };
+        let lock =
+            |name: &str, asked| match Project::read(&root.path().join(name), &asked).unwrap().requirements {
+                Requirements::Resolve(Unresolved { lock, previous, .. }) => {
+                    (lock.unwrap(), previous.map(|lock| lock.state))
+                }
+                other => panic!("{other:?} is not to be resolved"),
+            };
+        let named = |name: &str| (name.to_owned(), None);
+        assert_eq!([lock("", ASKED), lock("", other)], ["pylock.toml", "pylock.toml"].map(named));
+        let text = marked("lock-version = '1.0'\n", &Digest::of(b"six"), &there);
+        write("pylock.toml", &text);
+        write("pylock.tool.toml", &text);
+        let outgrown = |name: &str| (name.to_owned(), Some(Freshness::Outgrown));
+        assert_eq!(
+            [lock("", ASKED), lock("", other)],
+            [named("pylock.x86_64.toml"), outgrown("pylock.toml")]
+        );
+        let scripts = [lock("tool.py", ASKED), lock("tool.py", other)];
+        assert_eq!(scripts, [named("pylock.tool-x86_64.toml"), outgrown("pylock.tool.toml")]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use minke_cas::Digest;
-use minke_python::Pyproject;
+use minke_python::{Pyproject, Target};
 use toml_edit::DocumentMut;
 
 use super::requirement_files::{Hashes, RequirementFiles};
@@ -70,8 +70,8 @@ pub enum Freshness {
 /// What is asked of a project, besides what its files say: all that a lock depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'request> {
-    /// The Python and the platform, in words.
-    pub target: &'request str,
+    /// The Python and the platform; none where they aren't known yet.
+    pub target: Option<&'request Target>,
     /// The extras.
     pub extras: &'request [String],
     /// The dependency groups.
@@ -92,6 +92,9 @@ const FOREIGN: &[(&str, &str, &str)] = &[
 
 /// The mark that minke leaves in a lock of its own: `[tool.minke] made-from`.
 const MADE_FROM: &str = "made-from";
+
+/// What its lock is for, beside that: two machines' locks lie beside one another.
+const MACHINE: &str = "machine";
 
 /// Finds out where a directory writes down what it needs.
 ///
@@ -127,7 +130,7 @@ pub(super) fn of_directory(
             }
         }
     };
-    unresolved(root, (name.to_owned(), source), "pylock.toml", asked)
+    unresolved(root, (name.to_owned(), source), None, asked)
 }
 
 /// Takes requirements that are to be resolved, with the lock made of them before.
@@ -137,17 +140,37 @@ pub(super) fn of_directory(
 pub(super) fn unresolved(
     root: &Path,
     (name, source): (String, Source),
-    lock: &str,
+    stem: Option<&str>,
     asked: &Asked<'_>,
 ) -> Result<Requirements, ProjectError> {
-    let text = optional(&root.join(lock))?;
-    let mut unresolved = Unresolved { name, source, lock: Some(lock.to_owned()), previous: None };
+    let lock = lock_name(root, stem, asked)?;
+    let text = optional(&root.join(&lock))?;
+    let mut unresolved = Unresolved { name, source, lock: Some(lock), previous: None };
     if let Some(text) = text {
         let fits = made_from(&text) == Some(unresolved.fingerprint(root, asked, &text)?);
         let state = if fits { Freshness::Current } else { Freshness::Outgrown };
         unresolved.previous = Some(Previous { text, state });
     }
     Ok(Requirements::Resolve(unresolved))
+}
+
+/// Returns the file that a lock is kept in: the first one of a project has no machine in its name, which keeps it
+/// short for who builds for one only.
+///
+/// Spec: <https://packaging.python.org/en/latest/specifications/pylock-toml/#file-name>
+fn lock_name(root: &Path, stem: Option<&str>, asked: &Asked<'_>) -> Result<String, ProjectError> {
+    let name = |more: Option<&str>| {
+        let words: Vec<&str> = stem.into_iter().chain(more).collect();
+        match words.is_empty() {
+            true => "pylock.toml".to_owned(),
+            false => format!("pylock.{}.toml", words.join("-")),
+        }
+    };
+    let first = name(None);
+    let Some(target) = asked.target else { return Ok(first) };
+    let machine = target.platform.arch.machine();
+    let made = optional(&root.join(&first))?.and_then(|text| mark(&text, MACHINE));
+    Ok(if made.is_some_and(|made| made != machine) { name(Some(machine)) } else { first })
 }
 
 /// Tells who says what a `[project]` table leaves unsaid; none where the table says nothing of dependencies.
@@ -198,6 +221,7 @@ impl Unresolved {
     /// [`ProjectError::Io`].
     pub fn fingerprint(&self, root: &Path, asked: &Asked<'_>, lock: &str) -> Result<Digest, ProjectError> {
         let Asked { target, extras, groups, package: _ } = asked;
+        let target = target.map_or_else(|| "a target that is not known yet".to_owned(), Target::to_string);
         let mut said = vec![format!("{target} {extras:?} {groups:?}")];
         said.extend(match &self.source {
             Source::Lines(lines) => lines.clone(),
@@ -269,14 +293,18 @@ fn essence(text: &str) -> String {
 
 /// Reads minke's mark in a lock; a file without it is the user's own.
 fn made_from(text: &str) -> Option<Digest> {
-    let document: DocumentMut = text.parse().ok()?;
-    document.get("tool")?.get("minke")?.get(MADE_FROM)?.as_str()?.parse().ok()
+    mark(text, MADE_FROM)?.parse().ok()
 }
 
-/// Puts minke's mark into the text of a lock.
-pub fn marked(text: &str, fingerprint: &Digest) -> String {
-    let text = text.trim_end();
-    format!("{text}\n\n[tool.minke]\n{MADE_FROM} = \"{fingerprint}\"\n")
+fn mark(text: &str, key: &str) -> Option<String> {
+    let document: DocumentMut = text.parse().ok()?;
+    Some(document.get("tool")?.get("minke")?.get(key)?.as_str()?.to_owned())
+}
+
+/// Puts minke's mark into the text of a lock for a target.
+pub fn marked(text: &str, fingerprint: &Digest, target: &Target) -> String {
+    let (text, machine) = (text.trim_end(), target.platform.arch.machine());
+    format!("{text}\n\n[tool.minke]\n{MADE_FROM} = \"{fingerprint}\"\n{MACHINE} = \"{machine}\"\n")
 }
 
 /// Writes a lock that was made, all of it or nothing.

@@ -32,7 +32,7 @@ pub(super) fn script(path: &Path, asked: &Asked<'_>) -> Result<Project, ProjectE
         Some(block) if !block.dependencies.is_empty() => {
             // The name of a lock beside others may have no dot in it.
             let stem: String = stem(&name).chars().map(|c| if c == '.' { '-' } else { c }).collect();
-            unresolved(root, (name.clone(), Source::File), &format!("pylock.{stem}.toml"), asked)?
+            unresolved(root, (name.clone(), Source::File), Some(&stem), asked)?
         }
         _ => Requirements::Nothing,
     };

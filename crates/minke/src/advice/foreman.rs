@@ -383,7 +383,7 @@ fn uv(error: &FindUvError) -> Advice {
 
 fn lock(error: &LockStepError) -> Advice {
     match error {
-        LockStepError::Missing | LockStepError::Outgrown { .. } => {
+        LockStepError::Missing { .. } | LockStepError::Outgrown { .. } => {
             Exit::Project.help("run `minke lock` once, and commit what it writes with the project")
         }
         LockStepError::Uv(error) => uv(error),
