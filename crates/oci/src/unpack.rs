@@ -1,9 +1,9 @@
 //! Foreign archives that are no layers: a tar, compressed or not, or a zip, unpacked into a tree whose contents lie in
 //! one pack.
 //!
-//! Stricter than a layer: nothing lies below a symlink, no name comes twice, no link leads out of the archive, and
-//! devices are refused. What is unpacked has an upper bound. Files are `rw-r--r--`, or `rwxr-xr-x` where any
-//! execute bit is set, and root's: archives carry their packer's habits.
+//! Stricter than a layer: nothing lies below a symlink, no name comes twice with another content, no link leads out of
+//! the archive, and devices are refused. What is unpacked has an upper bound. Files are `rw-r--r--`, or `rwxr-xr-x`
+//! where any execute bit is set, and root's: archives carry their packer's habits.
 
 mod zipped;
 
@@ -65,8 +65,8 @@ pub enum UnpackError {
     /// An entry lies below a file or a symlink, or is there twice.
     #[error("one of its entries cannot be placed")]
     Place(#[source] TreeError),
-    /// Two entries have one name.
-    #[error("its entry `{path}` is there twice")]
+    /// Two different entries have one name.
+    #[error("its entry `{path}` is there twice, and not the same")]
     Duplicate {
         /// The name.
         path: ImagePath,
@@ -213,7 +213,11 @@ impl Unpacking {
 
     fn place(&mut self, path: ImagePath, entry: Entry) -> Result<(), UnpackError> {
         if !self.taken.insert(path.clone()) {
-            return Err(UnpackError::Duplicate { path });
+            // Some packers list one file under two rules: the same again is no question of which counts.
+            return match self.tree.get(&path) {
+                Some(there) if *there == entry => Ok(()),
+                _ => Err(UnpackError::Duplicate { path }),
+            };
         }
         self.tree.insert(&path, entry).map_err(UnpackError::Place)
     }

@@ -67,11 +67,17 @@ fn what_a_hostile_archive_tries_is_refused_by_name() {
     its link `/a/b` leads to `../../etc`, which is outside or no file of it
     one of its entries cannot be placed
     its link `/a` leads to `../../etc/passwd`, which is outside or no file of it
-    its entry `/a` is there twice
+    its entry `/a` is there twice, and not the same
     its entry `/a` is no file, directory or link
     it unpacks to more than 1048576 bytes
     it has more than 10 entries
     ");
+}
+
+#[test]
+fn the_same_entry_twice_counts_once() {
+    let twice = [TarEntry::file("a", "1"), TarEntry::file("a", "1")];
+    insta::assert_snapshot!(unpacked(&twice).unwrap(), @"/a file 0644 6b86b273");
 }
 
 #[test]
