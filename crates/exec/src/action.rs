@@ -69,10 +69,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// An hour, 16 GiB of memory, 16 GiB of disk, 4096 threads, 4 GiB of outputs.
+    /// Four hours, as some builds take one on a fast machine; 16 GiB of memory, 16 GiB of disk, 4096 threads, 4 GiB
+    /// of outputs.
     fn default() -> Self {
         Self {
-            wall: Duration::from_secs(60 * 60),
+            wall: Duration::from_secs(4 * 60 * 60),
             memory_bytes: 16 << 30,
             disk_bytes: 16 << 30,
             processes: 4096,
