@@ -348,12 +348,13 @@ fn as_requirement(wheel: &Path, extras: &[String]) -> String {
 /// [`LockStepError::Resolve`]; those of reading what uv answers.
 pub fn resolve_lines(
     Resolver { uv, python, root: _ }: &Resolver,
-    lines: Vec<String>,
+    (lines, newest): (Vec<String>, Option<&str>),
     (project, target, store): (&Project, &Target, &Store),
     metadata_of: &MetadataOf<'_>,
 ) -> Result<Vec<Distribution>, LockStepError> {
     let mut request = request(project, &Settings::default(), target, python);
     request.inputs = Inputs::Lines(lines);
+    request.newest = newest.map(str::to_owned);
     let file = "build-system.requires";
     let mut pylock = compile::compile((uv, store), request, (target, file), Some(metadata_of))?;
     pylock.hide_secrets();
@@ -381,6 +382,7 @@ fn request(project: &Project, settings: &Settings, target: &Target, python: &Pat
         preferences: None,
         upgrade: Vec::new(),
         builds: Builds::Blocked,
+        newest: None,
         find_links: Vec::new(),
     }
 }

@@ -135,7 +135,7 @@ pub fn sort(
                     subdirectory.map_or_else(|| path.clone().into(), |below| Path::new(&path).join(below)),
                 );
             }
-            Origin::Sdist { file_name, location, offered: _ } => {
+            Origin::Sdist { file_name, location, published, offered: _ } => {
                 let (name, version) = (distribution.name, distribution.version);
                 let here = || crate::wheelhouse::imported(store, (&name, version.as_ref()), &target.tags());
                 match find_local(&name, version.as_ref(), target, find_links)? {
@@ -150,6 +150,7 @@ pub fn sort(
                         file: file_name,
                         place: Place::Archive(location),
                         subdirectory: None,
+                        published,
                         provenance,
                     }),
                 }
@@ -160,6 +161,7 @@ pub fn sort(
                 file: file_name,
                 place: Place::Archive(location),
                 subdirectory,
+                published: None,
                 provenance,
             }),
             Origin::Vcs { vcs, repository, commit, subdirectory } => needs.sources.push(Sources {
@@ -171,6 +173,7 @@ pub fn sort(
                     _ => Place::Unread(format!("{vcs} commit {commit}")),
                 },
                 subdirectory,
+                published: None,
                 provenance,
             }),
         }
@@ -207,6 +210,12 @@ pub fn lockable(distribution: &Distribution) -> Option<LockedWheel> {
         Origin::Sdist { file_name, location: location @ Location::Remote(_), .. } => {
             (file_name.clone(), location)
         }
+        // Sources at an address are as good as an index's where they are called so.
+        Origin::Archive { file_name, location: location @ Location::Remote(_), subdirectory: None }
+            if sources_name(file_name).is_some() =>
+        {
+            (file_name.clone(), location)
+        }
         _ => return None,
     };
     Some(match location {
@@ -241,7 +250,7 @@ pub fn locked_sources(locked: &LockedWheel) -> Option<Distribution> {
     Some(Distribution {
         name,
         version: Some(version),
-        origin: Origin::Sdist { file_name, location, offered: Vec::new() },
+        origin: Origin::Sdist { file_name, location, published: None, offered: Vec::new() },
         direct_url: None,
     })
 }

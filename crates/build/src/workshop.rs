@@ -15,6 +15,7 @@ mod guess;
 mod learn;
 mod make;
 mod needs;
+mod of_its_time;
 mod own;
 pub mod recipe;
 mod repository;

@@ -147,6 +147,8 @@ pub struct CompileRequest {
     pub upgrade: Vec<String>,
     /// Whether build backends may run.
     pub builds: Builds,
+    /// What was published later isn't there; a date as RFC 3339.
+    pub newest: Option<String>,
     /// Directories of wheels, besides those that the environment and the project's configuration name.
     pub find_links: Vec<PathBuf>,
 }
@@ -256,6 +258,9 @@ impl Uv {
         command.args(extra_flags(&request.extras));
         if let Groups::Only(groups) = &request.groups {
             command.args(each("--group", groups));
+        }
+        if let Some(newest) = &request.newest {
+            command.args(["--exclude-newer", newest]);
         }
         match request.builds {
             Builds::Refused => _ = command.arg("--no-build"),

@@ -86,6 +86,7 @@ impl Desk {
             preferences: None,
             upgrade: Vec::new(),
             builds: Builds::Refused,
+            newest: None,
             find_links: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Lock files: `pylock.toml`, of major version 1.
 //!
 //! What uv's `export` and `pip compile` write, and what anybody else writes by the specification. Keys that
-//! only inform (`index`, `dependencies`, `attestation-identities`, `upload-time`, `tool`) are not read;
+//! only inform (`index`, `dependencies`, `attestation-identities`, `tool`) are not read;
 //! unknown ones are ignored, as the specification asks of a reader that may be older than the file.
 //!
 //! Spec: <https://packaging.python.org/en/latest/specifications/pylock-toml/>
@@ -86,6 +86,8 @@ struct LockedFile {
     path: Option<String>,
     /// Its length in bytes.
     size: Option<u64>,
+    /// When it was uploaded, as RFC 3339, where the lock says it.
+    uploaded: Option<String>,
     /// Its hashes in hexadecimal digits, by the algorithm's lower-case name.
     hashes: BTreeMap<String, String>,
 }

@@ -1,8 +1,9 @@
 //! Builds once more what was built without something that it had looked for.
 //!
 //! Many builds leave an optional part out where a header or a library is missing, and end well. What their logs say is
-//! asked of the archive as what failing ones say, and the wheel that has more in it is kept. A look that is meant to fail
-//! costs a build, once: the recipe is remembered, and the wheel that comes of it has nothing more.
+//! asked of the archive as what failing ones say, and so are programs like `pcre2-config`, which many scripts ask without a
+//! word. The wheel that has more in it is kept. A look that is meant to fail costs a build, once: the recipe is
+//! remembered, and the wheel that comes of it has nothing more.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use minke_cas::Meter;
 use minke_python::{Installed, Provenance, Request, WheelFileName};
 
+use super::learn::DEAREST_GUESS;
 use super::make::{BuiltWheel, Order};
 use super::recipe::{Recipe, Tools};
 use super::strangers::Resolving;
@@ -18,6 +20,9 @@ use crate::contents::Missing;
 use crate::fetch::Fetcher;
 use crate::native;
 use crate::wheels::{self, Belongs, Wheel};
+
+/// More bytes than these are not added for what nothing was said about.
+const DEAREST_UNSAID: u64 = 16 << 20;
 
 /// How often something is built again to be better.
 const MOST_ROUNDS: usize = 3;
@@ -54,9 +59,10 @@ impl Workshop<'_> {
         resolver: &Resolving<'_>,
     ) -> Result<BuiltWheel, BackendError> {
         let mut best = built;
+        let unsaid = self.programs(&order.sources);
         for _ in 0..MOST_ROUNDS {
             let mut more = recipe.clone();
-            let learnt = self.complete(&mut more, &best.missed);
+            let learnt = self.complete(&mut more, &best.missed, &unsaid);
             if learnt.is_empty() {
                 break;
             }
@@ -76,12 +82,14 @@ impl Workshop<'_> {
     }
 
     /// Adds to a recipe what a build has missed, where that is sure; returns what that is, in words.
-    fn complete(&self, recipe: &mut Recipe, missed: &[Vec<Missing>]) -> Vec<String> {
+    fn complete(&self, recipe: &mut Recipe, missed: &[Vec<Missing>], unsaid: &[Missing]) -> Vec<String> {
         let Some(yard) = self.yard.as_ref().filter(|_| recipe.tools == Tools::Compilers) else {
             return Vec::new();
         };
         let before = recipe.system.clone();
-        missed.iter().for_each(|any| self.supply_only(yard, recipe, any));
+        let said = missed.iter().map(|any| (any.as_slice(), DEAREST_GUESS));
+        let unsaid = unsaid.iter().map(|one| (std::slice::from_ref(one), DEAREST_UNSAID));
+        said.chain(unsaid).for_each(|any| self.supply_only(yard, recipe, any));
         let fresh = recipe.system.iter().filter(|(package, _)| !before.contains_key(*package));
         fresh
             .map(|(package, why)| format!("{package} ({})", Vec::from_iter(why.clone()).join(", ")))

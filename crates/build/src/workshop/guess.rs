@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use minke_cas::{File, ImagePath, Tree};
 
 use super::Workshop;
+use super::learn::DEAREST_GUESS;
 use super::make::Order;
 use super::recipe::{Recipe, Tools};
 use crate::contents::Missing;
@@ -63,6 +64,9 @@ const MOST_TEXTS: usize = 3000;
 /// More is never asked.
 const MOST_QUESTIONS: usize = 60;
 
+/// Sources that name more programs are lists of programs.
+const MOST_PROGRAMS: usize = 10;
+
 impl Workshop<'_> {
     /// Returns what is sure: what the kinds of an order's files and its requirements tell.
     pub(super) fn plain(&self, order: &Order<'_>) -> Recipe {
@@ -82,10 +86,24 @@ impl Workshop<'_> {
         let mut recipe = plain.clone();
         if let Some(yard) = self.yard.as_ref().filter(|_| recipe.tools == Tools::Compilers) {
             for any in self.questions(&order.sources).into_iter().take(MOST_QUESTIONS) {
-                self.supply_only(yard, &mut recipe, &any);
+                self.supply_only(yard, &mut recipe, (&any, DEAREST_GUESS));
             }
         }
         recipe
+    }
+
+    /// Returns the programs that the sources' own Python may ask for a library without a word about it.
+    pub(super) fn programs(&self, sources: &Tree) -> Vec<Missing> {
+        let is_script = |path: &ImagePath| {
+            path.components().count() == 1 && path.name().is_some_and(|name| name.ends_with(".py"))
+        };
+        let scripts = sources.files().filter(|(path, file)| file.size <= LONGEST && is_script(path));
+        let mut all: Vec<Missing> =
+            scripts.take(MOST_TEXTS).flat_map(|(_, file)| setup::programs(&self.text_of(file))).collect();
+        all.sort();
+        all.dedup();
+        all.truncate(MOST_PROGRAMS);
+        all
     }
 
     /// Returns what the texts of some sources ask for, the declared first.
@@ -165,7 +183,7 @@ fn from_files(sources: &Tree) -> Recipe {
 }
 
 /// Returns the name that a requirement begins with, as all write it.
-fn name_of(requirement: &str) -> String {
+pub(super) fn name_of(requirement: &str) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = requirement.trim().split(|c| !is_name(c)).next().unwrap_or_default();
     name.to_lowercase().replace(['_', '.'], "-")

@@ -23,7 +23,7 @@ const DISTRIBUTIONS: [(&str, &str); 5] = [
 ];
 
 /// More bytes than these are not added for a guess.
-const DEAREST_GUESS: u64 = 64 << 20;
+pub(super) const DEAREST_GUESS: u64 = 64 << 20;
 
 /// The program that builds what is written in Rust, and the package of that name.
 const RUST: &str = "cargo";
@@ -79,7 +79,7 @@ impl Workshop<'_> {
         for missing in any {
             let found = self.supply.suppliers(yard.platform, missing, &present)?;
             // What is there already is missed for another reason.
-            let Some(best) = found.first().filter(|best| best.packages > 0) else { continue };
+            let Some(best) = newest(&found).filter(|best| best.packages > 0) else { continue };
             let (package, what) = (best.package.to_string(), missing.what());
             let words = format!("{package} ({what})");
             recipe.system.entry(package).or_default().insert(what);
@@ -125,8 +125,14 @@ impl Workshop<'_> {
         version.map_or_else(|| package.to_owned(), |version| format!("{package} {version}"))
     }
 
-    /// Adds the package that has something, if one alone has it, and that not for much; what isn't found out is let be.
-    pub(super) fn supply_only(&self, yard: &Yard<'_>, recipe: &mut Recipe, any: &[Missing]) {
+    /// Adds the package that has something, if one alone has it, and that for not more bytes than these; what isn't
+    /// found out is let be.
+    pub(super) fn supply_only(
+        &self,
+        yard: &Yard<'_>,
+        recipe: &mut Recipe,
+        (any, dearest): (&[Missing], u64),
+    ) {
         let mut present = self.tools(yard);
         present.extend(yard.base.clone());
         for name in recipe.system.keys().filter_map(|name| name.parse().ok()) {
@@ -140,7 +146,7 @@ impl Workshop<'_> {
             };
             let is_named = matches!(missing, Missing::Program(program) if best.package.as_str() == program);
             let is_sole = is_for_builds(best) && !found.iter().any(|other| is_rival(&other));
-            let is_fair = best.place != Place::Far && best.bytes <= DEAREST_GUESS;
+            let is_fair = best.place != Place::Far && best.bytes <= dearest;
             if best.packages > 0 && is_fair && (is_named || is_sole) {
                 recipe.system.entry(best.package.to_string()).or_default().insert(missing.what());
             }
@@ -189,6 +195,21 @@ fn require(order: &Order<'_>, recipe: &mut Recipe, module: &str) -> Option<Strin
     Some(words)
 }
 
+/// Returns the best, or the newest of those that are as good and called the same but for numbers: `llvm-19-dev`, not
+/// `llvm-17-dev`, which is smaller.
+fn newest(found: &[Supplier]) -> Option<&Supplier> {
+    let best = found.first()?;
+    let stem = |one: &Supplier| one.package.as_str().replace(|c: char| c.is_ascii_digit() || c == '.', "");
+    let is_alike = |one: &&Supplier| one.place == best.place && stem(one) == stem(best);
+    // What is there already would bring nothing new.
+    let fresh = found.iter().filter(is_alike).filter(|one| one.packages > 0);
+    let in_name = |one: &Supplier| {
+        let numbers = one.package.as_str().split(|c: char| !c.is_ascii_digit());
+        numbers.filter_map(|number| number.parse().ok()).collect::<Vec<u64>>()
+    };
+    if best.packages == 0 { Some(best) } else { fresh.max_by_key(|one| in_name(one)) }
+}
+
 fn is_for_builds(supplier: &Supplier) -> bool {
     supplier.package.as_str().ends_with("-dev")
 }
@@ -230,6 +251,26 @@ fn has_word(text: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_versions_side_by_side_the_newest_is_taken() {
+        let found = |names: &[(&str, usize)]| -> Vec<Supplier> {
+            let supplier = |(name, packages): &(&str, usize)| Supplier {
+                package: name.parse().unwrap(),
+                path: "/usr/lib/x".parse().unwrap(),
+                place: Place::Far,
+                packages: *packages,
+                bytes: 1,
+            };
+            names.iter().map(supplier).collect()
+        };
+        let of = |names: &[(&str, usize)]| newest(&found(names)).map(|one| one.package.to_string());
+        assert_eq!(of(&[("llvm-9-dev", 3), ("llvm-19-dev", 4), ("zzz-20-dev", 1)]).unwrap(), "llvm-19-dev");
+        assert_eq!(of(&[("libboost1.83-dev", 3), ("libboost1.9-dev", 4)]).unwrap(), "libboost1.83-dev");
+        // One of them is there: it is missed for another reason.
+        assert_eq!(of(&[("llvm-9-dev", 0), ("llvm-19-dev", 4)]).unwrap(), "llvm-9-dev");
+        assert_eq!(of(&[]), None);
+    }
 
     #[test]
     fn a_compiler_is_missed_by_its_name_and_not_by_a_longer_one() {

@@ -33,6 +33,8 @@ pub(super) struct Order<'order> {
     pub(super) sources: Tree,
     /// How it is built.
     pub(super) system: System,
+    /// When it was published, as RFC 3339, where that is known.
+    pub(super) published: Option<&'order str>,
     /// What a backend is told that its files don't say.
     pub(super) told: BTreeMap<String, String>,
     /// Whose it is.
@@ -104,7 +106,7 @@ pub(super) struct BuiltWheel {
 const KIND: &str = "own-wheel-4";
 
 /// What building a source distribution was found to take, on any project.
-const RECIPE: &str = "recipe-2";
+const RECIPE: &str = "recipe-3";
 
 impl System {
     /// Reads how something is built from its `pyproject.toml`, which may be empty.
@@ -145,10 +147,36 @@ impl Workshop<'_> {
         order: &Order<'_>,
         resolver: &Resolving<'_>,
     ) -> Result<BuiltWheel, BackendError> {
-        let First { mut recipe, mut plainer, is_known } = self.first(order);
+        let First { mut recipe, plainer, is_known } = self.first(order);
+        let built = match self.until_built(order, (&mut recipe, plainer), resolver) {
+            Err(failed) => match self.of_its_time(order, &recipe, &failed, resolver) {
+                Some(older) => {
+                    recipe = older;
+                    self.until_built(order, (&mut recipe, None), resolver).map_err(|_| failed)?
+                }
+                None => return Err(failed),
+            },
+            built => built?,
+        };
+        // What was found out elsewhere was made better there.
+        let built = if is_known { built } else { self.better(order, &mut recipe, built, resolver)? };
+        self.remember(order, &recipe)?;
+        if order.trust == Trust::Stranger || recipe != Recipe::default() {
+            self.supply.keep_recipe(order.key.clone(), recipe).map_err(BackendError::Supply)?;
+        }
+        Ok(built)
+    }
+
+    /// Builds by a recipe, or by a plainer one where that was a guess, and adds to it what the logs say is missing.
+    fn until_built(
+        &self,
+        order: &Order<'_>,
+        (recipe, mut plainer): (&mut Recipe, Option<Recipe>),
+        resolver: &Resolving<'_>,
+    ) -> Result<BuiltWheel, BackendError> {
         let mut tried = Vec::new();
-        let built = loop {
-            let (directory, log, source) = match self.make_by(order, &recipe, resolver) {
+        loop {
+            let (directory, log, source) = match self.make_by(order, recipe, resolver) {
                 Err(BackendError::Build {
                     directory,
                     source: BuildError::Backend { backend, code, log },
@@ -159,14 +187,14 @@ impl Workshop<'_> {
                 }
                 // A guess whose packages don't go together is none.
                 Err(BackendError::Room { .. }) if plainer.is_some() => {
-                    recipe = plainer.take().unwrap_or_default();
+                    *recipe = plainer.take().unwrap_or_default();
                     continue;
                 }
-                built => break built?,
+                built => return built,
             };
             let room = |source| BackendError::Room { directory: directory.clone(), source: Box::new(source) };
             let learnt = match tried.len() < MOST_ROUNDS {
-                true => self.learn(order, &mut recipe, &log).map_err(room)?,
+                true => self.learn(order, recipe, &log).map_err(room)?,
                 false => Vec::new(),
             };
             if learnt.is_empty()
@@ -175,14 +203,14 @@ impl Workshop<'_> {
                 // A guess may be what is wrong.
                 let file = directory.display();
                 self.reporter.note(format!("`{file}` is built again without what was guessed"));
-                (recipe, tried) = (plain, Vec::new());
+                (*recipe, tried) = (plain, Vec::new());
                 continue;
             }
             if learnt.is_empty() {
                 let tried = Tried(tried);
                 let failed = BackendError::Build { directory: directory.clone(), tried, source };
                 if detect::wants_newer(&log) {
-                    let (has, source) = (self.rust_of(&recipe), Box::new(failed));
+                    let (has, source) = (self.rust_of(recipe), Box::new(failed));
                     return Err(BackendError::TooOld { directory, has, source });
                 }
                 return Err(failed);
@@ -193,14 +221,7 @@ impl Workshop<'_> {
                 learnt.join(", ")
             ));
             tried.extend(learnt);
-        };
-        // What was found out elsewhere was made better there.
-        let built = if is_known { built } else { self.better(order, &mut recipe, built, resolver)? };
-        self.remember(order, &recipe)?;
-        if order.trust == Trust::Stranger || recipe != Recipe::default() {
-            self.supply.keep_recipe(order.key.clone(), recipe).map_err(BackendError::Supply)?;
         }
-        Ok(built)
     }
 
     fn first(&self, order: &Order<'_>) -> First {

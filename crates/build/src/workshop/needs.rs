@@ -22,7 +22,6 @@ impl Workshop<'_> {
         resolver: &Resolver,
     ) -> Result<Vec<Wheel>, BackendError> {
         let directory = || order.directory.clone();
-        let unresolved = |source| BackendError::Resolve { directory: directory(), source: Box::new(source) };
         let failed = |source| BackendError::Requirements { directory: directory(), source: Box::new(source) };
         let (key, root) = (self.build_key(lines), &self.project.root);
         let (target, _) = self.bench;
@@ -37,9 +36,7 @@ impl Workshop<'_> {
             all.extend(self.built_first(&needs.sources, order, resolver)?);
             return Ok(all);
         }
-        let context = (self.project, target, self.store);
-        let metadata = |found: &Distribution| self.metadata(found, order.above, &|| Ok(resolver.clone()));
-        let found = lock::resolve_lines(resolver, lines.to_vec(), context, &metadata).map_err(unresolved)?;
+        let found = self.resolved(order, (lines, None), resolver)?;
         if let Some(wheels) = found.iter().map(wheels::lockable).collect::<Option<Vec<_>>>() {
             self.supply.keep_build(key, wheels).map_err(BackendError::Supply)?;
             resolver.uv.version().into_iter().for_each(|version| self.supply.note_uv(version));
@@ -47,6 +44,20 @@ impl Workshop<'_> {
         let mut needs = wheels::sort(self.store, found, target, (root, &[])).map_err(failed)?;
         needs.wheels.extend(self.built_first(&needs.sources, order, resolver)?);
         Ok(needs.wheels)
+    }
+
+    /// Resolves what a backend needs: today's, or what there was at some time.
+    pub(super) fn resolved(
+        &self,
+        order: &Order<'_>,
+        (lines, newest): (&[String], Option<&str>),
+        resolver: &Resolver,
+    ) -> Result<Vec<Distribution>, BackendError> {
+        let unresolved =
+            |source| BackendError::Resolve { directory: order.directory.clone(), source: Box::new(source) };
+        let context = (self.project, self.bench.0, self.store);
+        let metadata = |found: &Distribution| self.metadata(found, order.above, &|| Ok(resolver.clone()));
+        lock::resolve_lines(resolver, (lines.to_vec(), newest), context, &metadata).map_err(unresolved)
     }
 
     /// Builds what a backend needs and has no wheel.

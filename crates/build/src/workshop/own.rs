@@ -87,6 +87,7 @@ impl Workshop<'_> {
             },
             sources,
             system: System::read(directory, &text)?,
+            published: None,
             told: Default::default(),
             trust: Trust::Own,
             wishes: name.as_ref().and_then(|name| self.wishes.get(name)),

@@ -34,6 +34,8 @@ pub struct Sources {
     pub place: Place,
     /// Where in it the project is.
     pub subdirectory: Option<String>,
+    /// When it was published, as RFC 3339, where that is known.
+    pub published: Option<String>,
     /// How it came to be wanted.
     pub provenance: Provenance,
 }

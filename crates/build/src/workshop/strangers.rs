@@ -106,6 +106,7 @@ impl Workshop<'_> {
             },
             sources: unpacked.tree,
             system: System::read(&directory, &unpacked.pyproject)?,
+            published: sources.published.as_deref(),
             told: match (&sources.place, &sources.version) {
                 (Place::Repository { .. }, Some(version)) => repository::version_of(&sources.name, version),
                 _ => Default::default(),

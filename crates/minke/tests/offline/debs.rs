@@ -28,10 +28,11 @@ pub(crate) const HOSTILE: [&str; 16] = [
     "through-a-link",
 ];
 
-/// What only builds need: a header, and the library that it is for.
+/// What only builds need: a header, the library that it is for, and a program that tells where they lie.
 fn headers() -> [Deb; 1] {
     [Deb::new("libtoyhorn-dev", "1")
         .file("/usr/include/toyhorn.h", "int toyhorn(void);\n")
+        .file("/usr/bin/toyhorn-config", "#!/bin/sh\n")
         .file("/usr/lib/x86_64-linux-gnu/libtoyhorn.a", "!<arch>\n")]
 }
 

@@ -1,7 +1,7 @@
 //! What building takes is found out: guessed from the sources, read from what a build says, added where it was left out.
 
 use insta::assert_snapshot;
-use minke_testkit::{ElfObject, Index, Sdist, skip};
+use minke_testkit::{ElfObject, Index, Sdist, Wheel, skip};
 
 use crate::sources::{Shop, sdist, shop};
 
@@ -47,6 +47,48 @@ fn what_a_build_left_out_for_want_of_a_header_is_built_again_with_it() {
         note: `toy_raw-1.0.tar.gz` left something out: it is built again with libtoyhorn-dev (the header `toyhorn.h`), to compare
         system = { "libtoyhorn-dev" = ["the header `toyhorn.h`"] }
     "#);
+}
+
+#[test]
+fn a_program_that_the_build_asks_without_a_word_is_there_at_the_second_try() {
+    let code = r#"
+if pathlib.Path("/usr/bin/toyhorn-config").exists():
+    EXTRA["toy_raw_fast.so"] = pathlib.Path("module").read_bytes()
+"#;
+    let module = ElfObject::new().needed("libc.so.6").defines("PyInit_toy_raw_fast").build();
+    let asking = compiled(code).file("module", module).file("setup.py", "spawn('toyhorn-config --libs')\n");
+    let Some(shop) = founded(&asking) else { return };
+    let Some(story) = story(&shop) else { return };
+    assert_snapshot!(story, @r#"
+        note: `toy_raw-1.0.tar.gz` left something out: it is built again with libtoyhorn-dev (the program `toyhorn-config`), to compare
+        system = { "libtoyhorn-dev" = ["the program `toyhorn-config`"] }
+    "#);
+}
+
+#[test]
+fn what_is_too_old_for_its_build_system_is_built_with_that_of_its_time() {
+    let tool = |version| Wheel::new("toy-tool", version).file("toy_tool.py", format!("MAJOR = {version}\n"));
+    let code = "import toy_tool\nif toy_tool.MAJOR > 1.0: raise SystemExit('toy_tool has no whistle')\n";
+    let raw = || sdist("toy-raw", &["toy-tool"], "").file("imports", code);
+    let index = |published: &str| {
+        let tools = Index::new().wheel(&tool("1.0")).uploaded("2020-01-01T00:00:00Z");
+        let tools = tools.wheel(&tool("2.0")).uploaded("2021-01-01T00:00:00Z");
+        tools.sdist(&raw()).uploaded(published)
+    };
+    let Some(of_then) = shop(index("2020-06-01T00:00:00Z"), "toy-raw\n") else { return };
+    let Some(told) = story(&of_then) else { return };
+    assert_snapshot!(told, @r"
+        note: `toy_raw-1.0.tar.gz` is built again with what it needed when it was published: toy-tool==1.0
+        system: none
+    ");
+    let lock = std::fs::read_to_string(of_then.town.path("shop/minke.lock")).unwrap();
+    let requires = lock.lines().find(|line| line.starts_with("requires = {"));
+    assert_snapshot!(requires.unwrap(), @r#"requires = { "toy-tool==1.0" = ["the newest one when this was published"] }"#);
+    // What is of now has nothing older.
+    let of_now = shop(index("2022-01-01T00:00:00Z"), "toy-raw\n").unwrap();
+    let ran = of_now.build(&[]).unwrap();
+    assert!(!ran.stderr.contains("published"), "{}", ran.stderr);
+    assert_eq!(ran.status, 3);
 }
 
 #[test]

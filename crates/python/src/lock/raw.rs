@@ -148,11 +148,13 @@ struct RawDirectory {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct RawFile {
     name: Option<String>,
     url: Option<String>,
     path: Option<String>,
     size: Option<u64>,
+    upload_time: Option<toml::value::Datetime>,
     #[serde(default)]
     hashes: BTreeMap<String, String>,
     subdirectory: Option<String>,
@@ -185,7 +187,8 @@ impl RawFile {
         }
         // An address can be fetched from anywhere; a path needs this machine.
         let path = if url.is_some() { None } else { self.path };
-        Ok(LockedFile { name: last, url, path, size: self.size, hashes })
+        let uploaded = self.upload_time.map(|time| time.to_string());
+        Ok(LockedFile { name: last, url, path, size: self.size, uploaded, hashes })
     }
 }
 

@@ -72,6 +72,8 @@ pub enum Origin {
         file_name: String,
         /// Where it lies.
         location: Location,
+        /// When it was published, as RFC 3339, where the lock says it.
+        published: Option<String>,
         /// The wheels that were offered and don't fit.
         offered: Vec<WheelFileName>,
     },
@@ -328,9 +330,12 @@ impl LockedPackage {
         }
         let offered = wheels.iter().map(|(name, _)| name.clone()).collect();
         match sdist {
-            Some(sdist) => {
-                Ok(Origin::Sdist { file_name: sdist.name.clone(), location: sdist.location()?, offered })
-            }
+            Some(sdist) => Ok(Origin::Sdist {
+                file_name: sdist.name.clone(),
+                location: sdist.location()?,
+                published: sdist.uploaded.clone(),
+                offered,
+            }),
             None => Err(SelectError::NoWheel { name: self.name.clone(), target: *target, offered }),
         }
     }

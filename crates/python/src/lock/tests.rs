@@ -155,7 +155,15 @@ fn without_a_fitting_wheel_the_sdist_is_named_and_without_both_the_tags_are() {
     };
     let offered = vec!["a-1-cp313-cp313-win_amd64.whl".parse().unwrap()];
     let location = Location::Remote(source);
-    assert_eq!(selected[0].origin, Origin::Sdist { file_name: "a-1.tar.gz".to_owned(), location, offered });
+    assert_eq!(
+        selected[0].origin,
+        Origin::Sdist {
+            file_name: "a-1.tar.gz".to_owned(),
+            location,
+            published: Some("2026-09-27T18:33:39Z".to_owned()),
+            offered
+        }
+    );
 }
 
 #[test]

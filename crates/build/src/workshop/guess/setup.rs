@@ -1,4 +1,4 @@
-//! Which libraries a `setup.py` links extension modules with, where it says so in literals.
+//! What a `setup.py` says in literals: which libraries it links extension modules with, which programs it asks for them.
 
 use crate::contents::Missing;
 
@@ -16,6 +16,24 @@ pub(super) fn libraries(text: &str) -> Vec<Vec<Missing>> {
     names.map(|name| vec![Missing::Library(name.to_owned())]).collect()
 }
 
+/// Returns the programs that tell where a library lies, such as `pcre2-config`, where a text begins with their name.
+pub(super) fn programs(text: &str) -> Vec<Missing> {
+    let starts = text.match_indices(['"', '\'']).filter_map(|(at, _)| text.get(at + 1..));
+    let words = starts.filter_map(|text| {
+        let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "._+-".contains(c)))?;
+        let ends_well = text.get(end..)?.starts_with([' ', '"', '\'']);
+        text.get(..end).filter(|_| ends_well)
+    });
+    let is_of_library = |word: &&str| {
+        let stem = word.strip_suffix("-config").unwrap_or_default();
+        stem.starts_with(|c: char| c.is_ascii_alphabetic())
+            && stem.len() < 40
+            && stem != "pkg"
+            && !stem.starts_with("python")
+    };
+    words.filter(is_of_library).map(|word| Missing::Program(word.to_owned())).collect()
+}
+
 fn literal(item: &str) -> Option<&str> {
     let item = item.trim();
     let quote = item.chars().next().filter(|c| "\"'".contains(*c))?;
@@ -27,6 +45,15 @@ fn literal(item: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_named_where_a_command_begins() {
+        let text = "libs = spcall('pcre2-config --libs8')\nmain = os.environ.get('X', \"xml2-config\")\n\
+                    spcall(\"pkg-config --libs x\") or 'python3-config' or '--with-foo-config' or 'see foo-config.h'\n\
+                    '-config' \"a";
+        let said: Vec<String> = programs(text).iter().map(Missing::what).collect();
+        insta::assert_snapshot!(said.join(", "), @"the program `pcre2-config`, the program `xml2-config`");
+    }
 
     #[test]
     fn libraries_are_named_in_literals() {
