@@ -17,6 +17,7 @@ mod make;
 mod needs;
 mod of_its_time;
 mod own;
+mod patch;
 pub mod recipe;
 mod repository;
 mod root;
@@ -39,6 +40,7 @@ use crate::supply::Supply;
 
 pub use crates::{CargoLockError, CratesError, RegistryError};
 pub use error::{BackendError, Tried};
+pub use patch::PatchError;
 pub use repository::RepositoryError;
 pub use root::{RoomError, Yard};
 pub use sources::{Place, Sources, SourcesError};

@@ -1,6 +1,7 @@
 //! `[tool.minke.build]`: how what has only sources is built.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use minke_python::PackageName;
 use serde::Deserialize;
@@ -36,6 +37,8 @@ pub struct BuildWishes {
     pub env: BTreeMap<String, String>,
     /// What the build backend is told: its `config_settings`.
     pub config_settings: BTreeMap<String, String>,
+    /// Unified diffs that change its files, by `patch -p1`; relative to the project.
+    pub patch: Vec<PathBuf>,
     /// Python requirements that it doesn't say itself.
     pub requires: Vec<String>,
     /// Distribution packages; with any, there are compilers too.

@@ -54,7 +54,7 @@ const TOP: &[&str] = &[
 ];
 const HEALTHCHECK: &[&str] = &["cmd", "interval", "retries", "start-period", "timeout"];
 const PYTHON: &[&str] = &["sha256", "standalone"];
-const BUILD: &[&str] = &["cflags", "config-settings", "env", "requires", "system"];
+const BUILD: &[&str] = &["cflags", "config-settings", "env", "patch", "requires", "system"];
 const CACHE: &[&str] = &["also"];
 const SLIM: &[&str] = &["drop", "keep", "package", "profile", "rules"];
 const SLIM_PACKAGE: &[&str] = &["drop", "keep", "rules"];

@@ -8,6 +8,7 @@ use minke_net::FetchError;
 use minke_python::{PyprojectError, Target, WheelFileName, WheelFileNameError};
 
 use super::crates::CratesError;
+use super::patch::PatchError;
 use super::repository::RepositoryError;
 use super::root::RoomError;
 use super::sources::SourcesError;
@@ -154,6 +155,24 @@ pub enum BackendError {
         directory: PathBuf,
         /// What is wrong with them.
         source: SourcesError,
+    },
+    /// The user's diff cannot be read.
+    #[error("cannot read the patch `{}`", patch.display())]
+    NoPatch {
+        /// Which.
+        patch: PathBuf,
+        /// Why not; nothing where there is no such file.
+        source: Option<ProjectError>,
+    },
+    /// The user's diff doesn't go with the sources.
+    #[error("cannot apply the patch `{}` to `{}`", patch.display(), directory.display())]
+    Patch {
+        /// The sources.
+        directory: PathBuf,
+        /// The diff.
+        patch: PathBuf,
+        /// Why not.
+        source: Box<PatchError>,
     },
     /// A commit of a repository.
     #[error("`{name}` is {what}, which minke doesn't fetch")]

@@ -1,15 +1,17 @@
 //! Others' source distributions: built once, and their metadata told to who resolves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use minke_cas::Meter;
+use minke_cas::{Meter, Tree};
 use minke_python::{Distribution, WheelFileName};
 
 use super::make::{BuiltWheel, Order, System, Trust};
 use super::recipe::RecipeKey;
-use super::{BackendError, Place, Sources, Workshop, repository};
+use super::{BackendError, Place, Sources, Workshop, patch, repository};
 use crate::fetch::in_parallel_asking;
+use crate::project;
+use crate::settings::BuildWishes;
 use crate::uv::Resolver;
 use crate::wheelhouse::{self, Housed};
 use crate::wheels::{self, Belongs, Wheel};
@@ -85,6 +87,26 @@ impl Workshop<'_> {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Changes sources by the user's diffs, in their order.
+    fn patched(
+        &self,
+        sources: Tree,
+        wishes: Option<&BuildWishes>,
+        directory: &Path,
+    ) -> Result<Tree, BackendError> {
+        wishes.into_iter().flat_map(|wishes| &wishes.patch).try_fold(sources, |sources, patch| {
+            let unread = |source| BackendError::NoPatch { patch: patch.clone(), source };
+            let text =
+                project::optional(&self.project.root.join(patch)).map_err(|error| unread(Some(error)))?;
+            let text = text.ok_or_else(|| unread(None))?;
+            patch::patched(self.store, &sources, &text).map_err(|source| BackendError::Patch {
+                directory: directory.to_owned(),
+                patch: patch.clone(),
+                source: Box::new(source),
+            })
+        })
+    }
+
     pub(super) fn wheel(
         &self,
         sources: &Sources,
@@ -97,6 +119,7 @@ impl Workshop<'_> {
             return Err(BackendError::Cycle { directory, way });
         }
         let unpacked = self.unpacked(sources)?;
+        let wishes = self.wishes.get(&sources.name);
         let order = Order {
             name: Some(sources.name.clone()),
             key: RecipeKey {
@@ -104,7 +127,7 @@ impl Workshop<'_> {
                 digest: Some(unpacked.digest),
                 target: self.bench.0.to_string(),
             },
-            sources: unpacked.tree,
+            sources: self.patched(unpacked.tree, wishes, &directory)?,
             system: System::read(&directory, &unpacked.pyproject)?,
             published: sources.published.as_deref(),
             told: match (&sources.place, &sources.version) {
@@ -112,7 +135,7 @@ impl Workshop<'_> {
                 _ => Default::default(),
             },
             trust: Trust::Stranger,
-            wishes: self.wishes.get(&sources.name),
+            wishes,
             above: &way,
             directory,
         };

@@ -469,6 +469,12 @@ fn backend(error: &BackendError) -> Advice {
             "minke refuses archives that are not as packers make them; {BY_HAND}"
         )),
         BackendError::Commit { source, .. } => repository(source),
+        BackendError::NoPatch { .. } => {
+            Exit::Project.help("name a diff that can be read, relative to the project, in `[tool.minke.build.NAME] patch`")
+        }
+        BackendError::Patch { .. } => Exit::SourceBuild.help(
+            "make the diff anew from the files of this version: `diff -Naur old new`, with one directory before each path",
+        ),
         BackendError::Vcs { .. } => Exit::SourceBuild.help(BY_HAND),
         BackendError::Cycle { .. } => Exit::SourceBuild.help(BY_HAND),
         BackendError::Unsealed { .. } => Exit::SourceBuild

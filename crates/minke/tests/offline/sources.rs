@@ -343,3 +343,42 @@ fn sources_at_an_address_are_fetched_and_are_what_their_hash_says() {
     let refused = shop.build(&[]).unwrap();
     assert_eq!(refused.status, 1, "{}", refused.stderr);
 }
+
+#[test]
+fn what_a_build_needs_from_an_address_is_pinned_too() {
+    let tool = sdist("toy-tool", &[], "");
+    let raw = sdist("toy-raw", &[], "").file("imports", "import toy_tool");
+    let Some(shop) = shop(Index::new().sdist(&raw).sdist(&tool), "toy-raw\n") else { return };
+    let address = shop.index.url_of(&format!("/files/{}", tool.file_name()));
+    let settings = format!("[build.toy-raw]\nrequires = [\"toy-tool @ {address}\"]\n");
+    shop.town.write("shop/minke.toml", settings);
+    let Some(layout) = shop.builds(&[]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_raw");
+    // Who knows nothing builds the same by the lock, and asks nobody for a list.
+    shop.index.forget();
+    let locked = shop.command(&["--locked"]).env("MINKE_CACHE", shop.town.path("own-cache")).spawn();
+    let locked = shop.town.finish(locked.expect("minke starts"));
+    assert_eq!(locked.status, 0, "{}", locked.stderr);
+    let asked: Vec<String> = shop.index.log().into_iter().map(|request| request.path).collect();
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/simple/")).count(), 0, "{asked:?}");
+}
+
+#[test]
+fn a_diff_of_the_users_mends_what_cannot_be_built() {
+    let broken = sdist("toy-raw", &[], "").file("imports", "raise SystemExit('no luck')\n");
+    let Some(shop) = shop(Index::new().sdist(&broken), "toy-raw\n") else { return };
+    shop.town.write("shop/minke.toml", "[build.toy-raw]\npatch = [\"fix.diff\"]\n");
+    let diff = |line: &str| format!("--- a/imports\n+++ b/imports\n@@ -1 +1 @@\n-{line}\n+pass\n");
+    shop.town.write("shop/fix.diff", diff("raise SystemExit('no luck')"));
+    let Some(layout) = shop.builds(&[]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_raw");
+    shop.town.write("shop/fix.diff", diff("raise SystemExit('good luck')"));
+    let Some(ran) = shop.build(&[]) else { return };
+    assert_snapshot!(ran.seen(), @r"
+        status: 3
+        stderr: error: cannot build what has no wheel
+          because: cannot apply the patch `fix.diff` to `toy_raw-1.0.tar.gz`
+          because: `/imports` has not the lines that it changes at line 1
+          help: make the diff anew from the files of this version: `diff -Naur old new`, with one directory before each path
+    ");
+}
