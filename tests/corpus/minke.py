@@ -65,12 +65,13 @@ class Minke:
 
 
 def found(lock: Path, name: str) -> dict[str, list[str]]:
-    """Returns the system's packages that the build was given, with the reason of each."""
+    """Returns the system's packages and the requirements that the build was given, with the reason of each."""
     if not lock.exists():
         return {}
     recipes = tomllib.loads(lock.read_text()).get("sources", [])
     same = [one for one in recipes if stem(one["name"]).startswith(stem(name))]
-    return {package: why for recipe in same for package, why in recipe.get("system", {}).items()}
+    given = [recipe.get(kind, {}) for recipe in same for kind in ("system", "requires")]
+    return {what: why for one in given for what, why in one.items()}
 
 
 def again(errors: str, name: str) -> list[list[tuple[str, list[str]]]]:
