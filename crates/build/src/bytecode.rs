@@ -194,7 +194,7 @@ fn stem(source: &ImagePath) -> Option<ImagePath> {
 }
 
 /// Returns the path of bytecode's source without its suffix: `/a/b` of `/a/__pycache__/b.cpython-313.pyc`.
-fn bytecode_stem(path: &ImagePath) -> Option<ImagePath> {
+pub(crate) fn bytecode_stem(path: &ImagePath) -> Option<ImagePath> {
     // A module's name may have dots, and the tag has none.
     let (stem, _tag) = path.name()?.strip_suffix(".pyc")?.rsplit_once('.')?;
     path.parent()?.parent()?.join_str(stem).ok()

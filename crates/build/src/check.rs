@@ -222,6 +222,7 @@ pub(crate) fn asked(
         depth: Depth::Packages,
         standard: Standard::Tried,
         only: None,
+        gone: BTreeMap::new(),
     })
 }
 

@@ -3,6 +3,7 @@
 mod app;
 pub(crate) mod base;
 mod ground;
+mod healing;
 mod inputs;
 mod libraries;
 mod locks;
@@ -159,7 +160,9 @@ impl Foreman<'_> {
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
         let entry = self.entry(&project, &app, &whole);
         let unproved = self.unproved()?;
-        let entry = (&entry, unproved.as_deref());
+        // Only what is asked for by name is missed in what the image says of itself.
+        let label = unproved.as_deref().filter(|_| !self.request.settings.check.is_empty());
+        let entry = (&entry, label);
         let image = self.image(base.inherited.as_ref(), &whole.layers, entry, app.epoch)?;
         self.check_compression(&image, &grounded.wanted)?;
         let proof = self.prove(&image, unproved.clone())?;

@@ -18,7 +18,7 @@ mod sourceless;
 use minke_python::PackageName;
 
 pub use ladder::{Ladder, Rung, Tally};
-pub use ledger::{Effect, Lifts, Removal, SlimLedger, Taken, owner_key};
+pub use ledger::{Effect, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key};
 pub use part::{DROP, Orders, Slimmed, slim};
 pub use rules::{Class, Exception, How, Rule, Rules};
 pub use sourceless::without_sources;

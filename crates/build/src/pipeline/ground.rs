@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::app::{App, Copied};
 use super::base::Base;
+use super::healing::Means;
 use super::slimming::{SlimKey, sourceless};
 use super::{Foreman, compression, segment};
 use crate::bytecode::{Bytecode, Compiler};
@@ -25,6 +26,7 @@ use crate::layers::{self, Cut};
 use crate::native;
 use crate::parts::{Owner, Part};
 use crate::project::{Project, Shape};
+use crate::proof::Healed;
 use crate::settings::{LayerPolicy, Packing};
 use crate::slim::{Lifts, Tally};
 use crate::wheels::{self, Wheel};
@@ -115,7 +117,7 @@ struct Ground {
 /// The layer of what is the user's own.
 pub(super) const APP: &str = "app";
 
-const KIND: &str = "ground-5";
+const KIND: &str = "ground-6";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
@@ -206,17 +208,19 @@ impl Foreman<'_> {
         let compiler = made.compiler.clone();
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let is_apart = policy != LayerPolicy::Single && settled.is_apart();
+        let means = Means { base, bench: &bench, compiler: compiler.as_ref() };
+        let Healed { lifts, put_back } = self.healed(means, &settled)?;
         // What a base image has stays in its own layers, as it is.
         let settled_parts = settled.parts;
-        let slimmed = self.slimmed(settled_parts.clone(), &settled.tree, &Lifts::new())?;
+        let slimmed = self.slimmed(settled_parts.clone(), &settled.tree, &lifts)?;
         let (mut ours, whole, ledger) = (slimmed.parts, slimmed.tree, slimmed.ledger);
         ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
         let is_on_top =
             |part: &Part| policy != LayerPolicy::Single && matches!(part.owner, Owner::Project { .. });
         let (own, below): (Vec<Part>, Vec<Part>) = ours.into_iter().partition(is_on_top);
         let sources = below;
-        let below = self.compile((base, &bench, compiler.as_ref()), &sources, &whole)?;
-        let count = |ledger| self.tally(&settled_parts, ledger, (&sources, &below));
+        let below = self.compile(means, &sources, &whole, &lifts)?;
+        let count = |ledger| self.tally(&settled_parts, (ledger, put_back), (&sources, &below));
         let tally = ledger.map(count).transpose()?;
         let layers = self.layers(&layers::cut(below, policy), &whole)?;
         let own = Cut { name: APP.to_owned(), parts: own };
@@ -250,9 +254,10 @@ impl Foreman<'_> {
     /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
     pub(super) fn compile(
         &self,
-        (base, bench, compiler): (&Base, &(Digest, ImagePath), Option<&Compiler>),
+        Means { base, bench, compiler }: Means<'_>,
         parts: &[Part],
         whole: &Tree,
+        lifts: &Lifts,
     ) -> Result<Vec<Part>, BuildError> {
         self.hop(Hop::Bytecode, Unit::Pieces, |meter| {
             meter.expect(parts.len() as u64);
@@ -275,7 +280,7 @@ impl Foreman<'_> {
                     (Bytecode::Ready(tree), _) => tree.clone(),
                     (Bytecode::Wanted(_), None) => unreachable!("there is one where something is wanted"),
                 };
-                let tree = sourceless(store, settings, part, tree)?;
+                let tree = sourceless(store, (settings, lifts), part, tree)?;
                 let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
                 let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
                 minke_oci::compress_segment(self.store, &segment(&part), compression(&self.request.settings))

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::app::{App, Copied, Whose};
 use super::base::Base;
 use super::ground::{APP, Laid, Own};
+use super::healing::Means;
 use super::{Foreman, compression, segment};
 use crate::bytecode::Compiler;
 use crate::error::BuildError;
@@ -18,6 +19,7 @@ use crate::event::{Hop, Unit};
 use crate::parts::{Part, begins_piece};
 use crate::project::Project;
 use crate::project::runs::Run;
+use crate::slim::Lifts;
 
 /// All that a run's bytes in a layer depend on.
 #[derive(Serialize)]
@@ -86,7 +88,8 @@ impl Foreman<'_> {
         parts: &[Part],
         whole: &Tree,
     ) -> Result<Vec<Packed>, BuildError> {
-        let compiled = self.compile((base, &laid.upon.bench, laid.upon.compiler.as_ref()), parts, whole)?;
+        let means = Means { base, bench: &laid.upon.bench, compiler: laid.upon.compiler.as_ref() };
+        let compiled = self.compile(means, parts, whole, &Lifts::new())?;
         let compression = compression(&self.request.settings);
         let pack = |part: &Part| {
             let packed = Packed::new(self.store, &segment(part), compression);

@@ -9,8 +9,9 @@ use super::{BuildError, Foreman};
 use crate::check::{self, CheckError};
 use crate::event::{Hop, Unit};
 use crate::platform::Platform;
-use crate::proof::{self, SmokeError};
+use crate::proof::{self, ClosureError, ImportError, Incurable, SmokeError};
 use crate::settings::ProofPolicy;
+use crate::slim;
 
 /// The label of an image that nobody could prove.
 pub(super) const LABEL: &str = "minke.proof";
@@ -30,6 +31,15 @@ pub enum ProofError {
     /// What the image says of itself cannot be used.
     #[error("the image cannot be run as it says")]
     Stage(#[source] CheckError),
+    /// Slimming broke something, and no rule that can be lifted is to blame.
+    #[error(transparent)]
+    Incurable(Incurable),
+    /// What can be imported cannot be found out.
+    #[error("cannot find out what can be imported")]
+    Import(#[source] ImportError),
+    /// The image's libraries cannot be read.
+    #[error(transparent)]
+    Closure(ClosureError),
     /// A check of the project's fails.
     #[error("a check of the project's fails in the image")]
     Smoke(#[source] SmokeError),
@@ -43,7 +53,19 @@ struct Key<'a> {
 
 const KIND: &str = "proof-smoke-1";
 
+impl From<Incurable> for BuildError {
+    fn from(incurable: Incurable) -> Self {
+        Self::Proof(ProofError::Incurable(incurable))
+    }
+}
+
 impl Foreman<'_> {
+    /// Tells whether slimming is to be proved, and can be.
+    pub(super) fn is_provable(&self) -> bool {
+        let policy = self.request.settings.proof.as_ref().map_or(ProofPolicy::default(), |said| said.value);
+        policy != ProofPolicy::Off && Platform::here() == Some(self.platform()) && sealing_available().is_ok()
+    }
+
     /// Says why the image will not be proved, where something was to be; nothing if it will.
     ///
     /// # Errors
@@ -51,7 +73,7 @@ impl Foreman<'_> {
     pub(super) fn unproved(&self) -> Result<Option<String>, BuildError> {
         let settings = &self.request.settings;
         let policy = settings.proof.as_ref().map_or(ProofPolicy::default(), |said| said.value);
-        if settings.check.is_empty() || policy == ProofPolicy::Off {
+        if policy == ProofPolicy::Off || (settings.check.is_empty() && !slim::is_wanted(settings)) {
             return Ok(None);
         }
         let platform = self.platform();
@@ -82,7 +104,7 @@ impl Foreman<'_> {
         let settings = &self.request.settings;
         let is_off = settings.proof.as_ref().is_some_and(|said| said.value == ProofPolicy::Off);
         if settings.check.is_empty() || is_off || unproved.is_some() {
-            if let Some(why) = &unproved {
+            if let Some(why) = unproved.as_ref().filter(|_| !settings.check.is_empty()) {
                 self.reporter.warn(format!("the image is {why}"));
             }
             return Ok(unproved);

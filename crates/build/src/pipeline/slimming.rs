@@ -13,7 +13,7 @@ use super::{BuildError, Foreman};
 use crate::event::{Hop, Unit};
 use crate::parts::{Owner, Part};
 use crate::settings::Settings;
-use crate::slim::{self, Effect, Ladder, Lifts, Removal, Rules, SlimLedger, Slimmed, Tally};
+use crate::slim::{self, Effect, Ladder, Lifts, PutBack, Removal, Rules, SlimLedger, Slimmed, Tally};
 
 /// Parts and their tree after slimming.
 pub(super) struct Slimmer {
@@ -24,10 +24,12 @@ pub(super) struct Slimmer {
 }
 
 /// What layers depend on of slimming.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct SlimKey {
     rules: Digest,
     settings: String,
+    /// Whether it was proved: where no room can be made, nothing is lifted.
+    proved: bool,
 }
 
 /// What is remembered of an image: where its ledger lies.
@@ -81,17 +83,21 @@ impl Foreman<'_> {
     pub(super) fn tally(
         &self,
         before: &[Part],
-        mut ledger: SlimLedger,
+        (mut ledger, put_back): (SlimLedger, Vec<PutBack>),
         (sources, compiled): (&[Part], &[Part]),
     ) -> Result<Tally, BuildError> {
-        for (source, compiled) in sources.iter().zip(compiled) {
-            ledger.add(&source.owner, sources_gone(source, compiled));
-        }
+        add_sources(&mut ledger, sources, compiled);
         let bytes = serde_json::to_vec(&ledger).expect("a ledger has text keys");
         let sum = |of: fn(&Owner) -> bool| before.iter().filter(|part| of(&part.owner)).map(bytes_of).sum();
         let saved = ledger.by_rule();
+        let back = |name: &str| -> u64 {
+            put_back.iter().filter(|back| back.rule == name).map(|back| back.bytes).sum()
+        };
         let names = Rules::shipped().iter().map(|rule| rule.name.as_str()).chain([slim::DROP]);
-        let saved = |name: &str| saved.get(name).map(|bytes| (name.to_owned(), *bytes));
+        let saved = |name: &str| {
+            let all = saved.get(name).copied().unwrap_or_default() + back(name);
+            (all > 0).then(|| (name.to_owned(), all))
+        };
         Ok(Tally {
             profile: ledger.profile.clone(),
             system: sum(|owner| {
@@ -99,6 +105,7 @@ impl Foreman<'_> {
             }),
             distributions: sum(|owner| matches!(owner, Owner::Distribution { .. })),
             rules: names.filter_map(saved).collect(),
+            put_back: put_back.clone(),
             bytecode: bytecode_of(compiled),
             ledger: Some(self.store.put(&bytes)?),
         })
@@ -110,7 +117,7 @@ impl Foreman<'_> {
         slim::is_wanted(settings).then(|| {
             let Settings { slim, slim_packages, .. } = settings;
             let said = format!("{} {slim:?} {slim_packages:?}", slim::profile(settings));
-            SlimKey { rules: Rules::shipped().digest(), settings: said }
+            SlimKey { rules: Rules::shipped().digest(), settings: said, proved: self.is_provable() }
         })
     }
 
@@ -134,14 +141,21 @@ impl Foreman<'_> {
 /// Takes the sources of a part with its bytecode, if that is wished.
 pub(super) fn sourceless(
     store: &Store,
-    settings: &Settings,
+    (settings, lifts): (&Settings, &Lifts),
     part: &Part,
     compiled: Tree,
 ) -> Result<Tree, BuildError> {
-    let orders = slim::is_wanted(settings).then(|| slim::orders(settings, &Lifts::new(), part)).flatten();
+    let orders = slim::is_wanted(settings).then(|| slim::orders(settings, lifts, part)).flatten();
     match orders {
         Some(orders) => Ok(slim::without_sources(store, Rules::shipped(), &orders, &compiled)?.tree),
         None => Ok(compiled),
+    }
+}
+
+/// Writes down the sources that are gone from parts since they are compiled.
+pub(super) fn add_sources(ledger: &mut SlimLedger, sources: &[Part], compiled: &[Part]) {
+    for (source, compiled) in sources.iter().zip(compiled) {
+        ledger.add(&source.owner, sources_gone(source, compiled));
     }
 }
 

@@ -41,7 +41,7 @@ struct Key<'key> {
     module: String,
 }
 
-const KIND: &str = "whole-3";
+const KIND: &str = "whole-4";
 
 impl Foreman<'_> {
     /// Returns all layers.

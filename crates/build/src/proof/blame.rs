@@ -1,11 +1,11 @@
 //! Which removal is to blame for what doesn't work any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minke_cas::ImagePath;
 
 use super::{Kind, OpenEnd, Tried, What};
-use crate::slim::{Effect, Lifts, SlimLedger};
+use crate::slim::{self, Effect, Lifts, SlimLedger};
 
 /// A rule and whose files it took: what can be lifted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -19,14 +19,28 @@ pub struct Suspect {
 /// Tells whether something doesn't work because a rule took the thing itself: then it is meant.
 ///
 /// A part of the standard library may go, or what lies below a distribution's top; a module that others import by the
-/// distribution's name may not.
+/// distribution's name may not, unless it is called as what nobody imports, or the settings say so.
 pub fn is_meant(tried: &Tried, ledger: &SlimLedger) -> bool {
-    if tried.what != What::Module || tried.kind == Kind::Top {
+    if tried.what != What::Module {
         return false;
     }
+    let may_go = tried.kind != Kind::Top || IDLE.contains(&tried.name.as_str());
     let files = files_of(&tried.name);
     let gone = |path: &ImagePath| files.iter().any(|file| is_file_of(path, file));
-    removals(ledger).any(|(_, removal)| removal.effect == Effect::Gone && gone(&removal.path))
+    removals(ledger).any(|(_, removal)| {
+        removal.effect == Effect::Gone
+            && (may_go || removal.rule == slim::DROP)
+            && removal.rule != slim::MODULE_SOURCES
+            && gone(&removal.path)
+    })
+}
+
+/// Tells whether something fails for want of a module or library that nobody took: then it never worked.
+pub fn is_elsewhere(tried: &Tried, ledger: &SlimLedger) -> bool {
+    let library = tried.file.as_ref().is_some_and(|file| !file.contains('/') && file.contains(".so"));
+    let misses = (tried.how == "ModuleNotFoundError" && tried.module.is_some())
+        || (tried.how == "ImportError" && library);
+    misses && named(tried, ledger).is_none()
 }
 
 /// Returns what a failure itself names: the rule that took the file or the module that wasn't found.
@@ -42,8 +56,12 @@ pub fn named(tried: &Tried, ledger: &SlimLedger) -> Option<Suspect> {
         Some(Suspect { owner: owner.to_owned(), rule: removal.rule.clone() })
     };
     let by_module = || {
-        let files = files_of(tried.module.as_ref()?);
-        by(&|path| files.iter().any(|file| is_file_of(path, file)))
+        let module = tried.module.as_ref()?;
+        let files = files_of(module);
+        let by_file = by(&|path| files.iter().any(|file| is_file_of(path, file)));
+        // A directory is a module of its own, as long as anything is in it.
+        let directory = format!("/site-packages/{}/", module.replace('.', "/"));
+        by_file.or_else(|| by(&|path| module.contains('.') && path.as_str().contains(&directory)))
     };
     // A library is asked for by its name alone.
     let by_name = || {
@@ -109,9 +127,27 @@ pub fn lift(lifts: &mut Lifts, suspects: &[Suspect]) -> bool {
     is_new
 }
 
+/// Returns the modules at distributions' tops of which `RECORD` speaks no longer, by distribution.
+pub fn gone(ledger: &SlimLedger) -> BTreeMap<String, BTreeSet<String>> {
+    let mut gone: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (owner, removal) in removals(ledger).filter(|(_, removal)| removal.effect == Effect::Gone) {
+        let Some((_, name)) = removal.path.as_str().split_once("/site-packages/") else { continue };
+        let is_code = [".py", ".so"].iter().any(|suffix| name.ends_with(suffix));
+        if is_code
+            && (!name.contains('/') || name.ends_with("/__init__.py") && name.matches('/').count() == 1)
+        {
+            gone.entry(owner.to_owned()).or_default().insert(name.to_owned());
+        }
+    }
+    gone
+}
+
 fn removals(ledger: &SlimLedger) -> impl Iterator<Item = (&str, &crate::slim::Removal)> {
     ledger.taken.iter().flat_map(|taken| taken.removals.iter().map(|removal| (taken.owner.as_str(), removal)))
 }
+
+/// What is at some distributions' top by mistake, and imported by nobody.
+const IDLE: [&str; 6] = ["benchmarks", "demo", "demos", "docs", "example", "examples"];
 
 /// What directories of modules are called, besides `python3.13` and the like.
 const ROOTS: [&str; 3] = ["site-packages", "dist-packages", "lib-dynload"];

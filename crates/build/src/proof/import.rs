@@ -33,6 +33,8 @@ pub struct Asked {
     pub standard: Standard,
     /// What alone is to be tried of all that; without a wish, everything.
     pub only: Option<BTreeSet<Item>>,
+    /// Modules that distributions had and don't speak of any more, which are tried like the others.
+    pub gone: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What is tried: whose it is, what it is, what it is called.
@@ -212,6 +214,7 @@ struct Request<'a> {
     depth: Depth,
     standard: bool,
     only: &'a Option<BTreeSet<Item>>,
+    gone: &'a BTreeMap<String, BTreeSet<String>>,
 }
 
 /// All that an answer depends on; how many are tried at once is no part of it.
@@ -266,6 +269,7 @@ impl Asked {
             depth: self.depth,
             standard: self.standard == Standard::Tried,
             only: &self.only,
+            gone: &self.gone,
         }
     }
 

@@ -95,7 +95,7 @@ def unmet(distribution, installed):
     return lacking
 
 
-def of_distributions(depth):
+def of_distributions(depth, gone):
     seen = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
@@ -104,7 +104,7 @@ def of_distributions(depth):
     batches, provided = [], set()
     for name, distribution in sorted(seen.items()):
         files = [file for file in distribution.files or []]
-        top, below = modules_of(files, depth)
+        top, below = modules_of(files + gone.get(name, []), depth)
         if not files:
             lines = (distribution.read_text("top_level.txt") or "").split()
             top = [line for line in lines if line.isidentifier() and not passed_over([line])]
@@ -410,7 +410,7 @@ def main():
     RESULTS = os.dup(1)
     os.dup2(2, 1)
     say({"python": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable, "prefix": sys.prefix})
-    batches, provided = of_distributions(request["depth"])
+    batches, provided = of_distributions(request["depth"], request["gone"])
     standard, standard_names = of_standard_library()
     if request["standard"]:
         batches.append(("python", standard, False))

@@ -3,6 +3,8 @@
 use minke_cas::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::PutBack;
+
 /// What a fat base has: a full system with compilers, headers and a Python, in bytes when installed.
 ///
 /// The sum of the `Installed-Size` of the 439 packages that compilers, the usual development libraries, version control
@@ -18,8 +20,10 @@ pub struct Tally {
     pub system: u64,
     /// The bytes of installed distributions.
     pub distributions: u64,
-    /// The bytes that each rule saved, in the rules' order.
+    /// The bytes that each rule saved, or would have saved but for what was put back, in the rules' order.
     pub rules: Vec<(String, u64)>,
+    /// What the proof put back.
+    pub put_back: Vec<PutBack>,
     /// The bytes of bytecode that was made.
     pub bytecode: u64,
     /// The ledger, a blob in the store.
@@ -50,6 +54,8 @@ pub struct Ladder {
     pub rungs: Vec<Rung>,
     /// What is left.
     pub left: u64,
+    /// What the proof put back, which is the last step but bytecode.
+    pub put_back: Vec<PutBack>,
     /// The ledger of all that was removed, a blob in the store.
     pub ledger: Option<Digest>,
 }
@@ -64,6 +70,7 @@ impl Ladder {
             naive,
             rungs: Vec::new(),
             left: naive,
+            put_back: tally.put_back.clone(),
             ledger: tally.ledger,
         };
         ladder.step("files that the project ignores", signed(left_out));
@@ -71,6 +78,8 @@ impl Ladder {
         for (rule, bytes) in &tally.rules {
             ladder.step(rule, signed(*bytes));
         }
+        let put_back: u64 = tally.put_back.iter().map(|rule| rule.bytes).sum();
+        ladder.step("what the proof put back", -signed(put_back));
         ladder.step("bytecode, for a fast start", -signed(tally.bytecode));
         ladder
     }
@@ -100,12 +109,19 @@ mod tests {
             system: 50_000_000,
             distributions: 400_000_000,
             rules: vec![("tests".to_owned(), 80_000_000), ("headers".to_owned(), 0)],
+            put_back: vec![PutBack {
+                owner: "a".to_owned(),
+                rule: "tests".to_owned(),
+                bytes: 30_000_000,
+                broken: "a".to_owned(),
+                why: "it fails".to_owned(),
+            }],
             bytecode: 100_000_000,
             ledger: None,
         };
         let ladder = Ladder::of(&tally, 1_000, 2_000);
         assert_eq!(ladder.naive, FAT_BASE + 400_003_000);
-        assert_eq!(ladder.left, 470_001_000);
+        assert_eq!(ladder.left, 500_001_000);
         let names: Vec<&str> = ladder.rungs.iter().map(|rung| rung.name.as_str()).collect();
         assert_eq!(
             names,
@@ -113,6 +129,7 @@ mod tests {
                 "files that the project ignores",
                 "a base of what is needed",
                 "tests",
+                "what the proof put back",
                 "bytecode, for a fast start"
             ]
         );

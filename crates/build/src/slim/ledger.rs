@@ -13,6 +13,21 @@ use crate::parts::Owner;
 /// Rules that are left out for some owners, by [`owner_key`]: what the proof lifts.
 pub type Lifts = BTreeMap<String, BTreeSet<String>>;
 
+/// A rule that is left out for an owner, because something broke with it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PutBack {
+    /// Whose files it would have taken, as [`owner_key`] names it.
+    pub owner: String,
+    /// The rule.
+    pub rule: String,
+    /// How many bytes it would have saved.
+    pub bytes: u64,
+    /// What broke: a module, an entry point, a file.
+    pub broken: String,
+    /// How it broke.
+    pub why: String,
+}
+
 /// What became of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -102,7 +102,7 @@ impl<'part> Slimming<'part> {
             tree.replace(&path, file.into()).expect("a file is replaced by one");
         }
         let mut texts = self.hints(&tree);
-        texts.extend(records::outdated(self.store, self.before, &tree)?);
+        texts.extend(records::outdated(self.store, (self.before, &tree), &BTreeMap::new())?);
         self.write(&mut tree, texts, pack)?;
         removals.sort();
         Ok(Slimmed { tree, removals })

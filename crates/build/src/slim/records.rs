@@ -9,14 +9,15 @@ use minke_python::{Record, RecordEntry};
 
 /// Returns each `RECORD` of `after` that says something else than is there, as it should be.
 ///
-/// What wasn't there before, such as a script that another part has, stays as it is said.
+/// What wasn't there before, such as a script that another part has, stays as it is said. `renamed` says in whose place
+/// what stands: bytecode in that of its source.
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.
 pub(super) fn outdated(
     store: &Store,
-    before: &Tree,
-    after: &Tree,
+    (before, after): (&Tree, &Tree),
+    renamed: &BTreeMap<ImagePath, ImagePath>,
 ) -> Result<BTreeMap<ImagePath, String>, StoreError> {
     let mut records = BTreeMap::new();
     for (path, file) in after.files().filter(|(path, _)| path.as_str().ends_with(".dist-info/RECORD")) {
@@ -24,11 +25,32 @@ pub(super) fn outdated(
         // One that cannot be read was refused when the wheel was installed.
         let Ok(mut record) = Record::parse(&text) else { continue };
         let site = path.parent().and_then(|info| info.parent()).expect("it has a directory");
-        if correct(&mut record, &site, (before, after)) {
+        let is_renamed = rename(&mut record, &site, (after, renamed));
+        if correct(&mut record, &site, (before, after)) || is_renamed {
             records.insert(path, record.to_text());
         }
     }
     Ok(records)
+}
+
+/// Writes bytecode into the row of the source that it took the place of; tells whether there was any.
+fn rename(
+    record: &mut Record,
+    site: &ImagePath,
+    (after, renamed): (&Tree, &BTreeMap<ImagePath, ImagePath>),
+) -> bool {
+    let rows = record.entries.keys().filter_map(|name| {
+        let place = renamed.get(&below(site, name)?)?;
+        let Some(Entry::File(file)) = after.get(place) else { return None };
+        // Beside it, and one letter longer.
+        Some((name.clone(), format!("{name}c"), file))
+    });
+    let rows: Vec<_> = rows.collect();
+    for (old, new, file) in &rows {
+        record.entries.remove(old);
+        record.entries.insert(new.clone(), RecordEntry::of(file.content, file.size));
+    }
+    !rows.is_empty()
 }
 
 /// Tells whether a record said something else than is there.

@@ -30,6 +30,7 @@ pub fn without_sources(
     let mut removals = Vec::new();
     let mut moved: BTreeMap<ImagePath, File> = BTreeMap::new();
     let mut gone = std::collections::BTreeSet::new();
+    let mut renamed = BTreeMap::new();
     for (cached, bytecode) in compiled.files() {
         let Some((source, place)) = source_of(&cached) else { continue };
         let Some(Entry::File(file)) = compiled.get(&source) else { continue };
@@ -37,7 +38,8 @@ pub fn without_sources(
         if is_taken && compiled.get(&place).is_none() {
             let rule = active.rule.name.clone();
             removals.push(Removal { path: source.clone(), rule, bytes: file.size, effect: Effect::Gone });
-            moved.insert(place, bytecode.clone());
+            moved.insert(place.clone(), bytecode.clone());
+            renamed.insert(source.clone(), place);
             gone.extend([source, cached]);
         }
     }
@@ -45,7 +47,7 @@ pub fn without_sources(
     for (place, file) in moved {
         tree.replace(&place, file.into()).expect("a module lies in a directory");
     }
-    for (path, text) in records::outdated(store, compiled, &tree)? {
+    for (path, text) in records::outdated(store, (compiled, &tree), &renamed)? {
         let file = File::new(store.put(text.as_bytes())?, text.len() as u64, Mode::REGULAR);
         tree.replace(&path, file.into()).expect("a file is replaced by one");
     }
@@ -98,5 +100,30 @@ mod tests {
     #[test]
     fn who_reads_sources_while_it_runs_keeps_them() {
         assert_eq!(left("torch", &MODULE), MODULE);
+    }
+
+    #[test]
+    fn a_record_lists_bytecode_in_the_place_of_its_source() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("cache")).unwrap();
+        let site = "/app/.venv/lib/python3.13/site-packages";
+        let mut tree = tree(
+            &["/x/a/__pycache__/m.cpython-313.pyc", "/x/a/m.py", "/x/a/n.txt"]
+                .map(|path| path.replace("/x", site))
+                .each_ref()
+                .map(String::as_str),
+        );
+        let text = b"a-1.dist-info/RECORD,,\na/m.py,,\na/n.txt,,\n";
+        let record: ImagePath = format!("{site}/a-1.dist-info/RECORD").parse().unwrap();
+        let file = File::new(store.put(text).unwrap(), text.len() as u64, Mode::REGULAR);
+        tree.insert(&record, file.into()).unwrap();
+        let rules = vec!["module-sources".to_owned()];
+        let orders = Orders { owner: "a".to_owned(), rules, keep: Vec::new(), drop: Vec::new() };
+        let slimmed = without_sources(&store, Rules::shipped(), &orders, &tree).unwrap();
+        let written = store.read_file(slimmed.tree.resolve_file(&record).unwrap()).unwrap();
+        let written = String::from_utf8(written.to_vec()).unwrap();
+        let names: Vec<&str> = written.lines().filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(names, ["a-1.dist-info/RECORD", "a/m.pyc", "a/n.txt"]);
+        assert!(written.contains("a/m.pyc,sha256="), "{written}");
     }
 }

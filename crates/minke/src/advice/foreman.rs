@@ -90,11 +90,24 @@ pub(super) fn build(error: &BuildError) -> Advice {
     }
 }
 
+fn proof_import(error: &ImportError) -> Advice {
+    match error {
+        ImportError::Run { source, .. } => causes::container(source),
+        ImportError::Ended { .. } => Exit::Proof
+            .help("its Python must be 3.8 or newer, and have its standard library; `minke run` starts it"),
+        ImportError::Store(error) => store(error),
+    }
+}
+
 fn proof(error: &ProofError) -> Advice {
     match error {
         ProofError::NoRoom(_) | ProofError::Foreign { .. } => Exit::Proof
             .help("build where a room can be made, or name the image all the same with `--proof auto`"),
         ProofError::Stage(error) => check(error),
+        ProofError::Incurable(_) => Exit::Proof
+            .help("choose another `--profile`, or switch rules off for it in [tool.minke.slim]; `--proof off` leaves it as it is"),
+        ProofError::Import(error) => proof_import(error),
+        ProofError::Closure(_) => Exit::Project.help("`minke cache verify` drops what is damaged"),
         ProofError::Smoke(_) => Exit::Proof.help(
             "correct the command in `check` of [tool.minke], or what it finds; it runs without a network and a home, \
              and only `/tmp` can be written",
@@ -116,10 +129,7 @@ pub(super) fn check(error: &CheckError) -> Advice {
             Exit::Project.help("only what is installed for a Python of the image can be checked")
         }
         CheckError::Config(error) => run(error),
-        CheckError::Import(ImportError::Run { source, .. }) => causes::container(source),
-        CheckError::Import(ImportError::Ended { .. }) => Exit::Proof
-            .help("its Python must be 3.8 or newer, and have its standard library; `minke run` starts it"),
-        CheckError::Import(ImportError::Store(error)) => store(error),
+        CheckError::Import(error) => proof_import(error),
         CheckError::Closure(_) => Exit::Project.help("`minke cache verify` drops what is damaged"),
     }
 }

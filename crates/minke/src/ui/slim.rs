@@ -105,6 +105,7 @@ mod tests {
             system: 60_000_000,
             distributions: 400_000_000,
             rules: vec![("symbol-tables".to_owned(), 50_000_000), ("tests".to_owned(), 80_500_000)],
+            put_back: Vec::new(),
             bytecode: 100_000_000,
             ledger: None,
         };

@@ -1,10 +1,10 @@
 //! What images do without, from the command line to the layers.
 
-use minke_testkit::Wheel;
+use minke_testkit::{Wheel, skip};
 use serde_json::Value;
 
 use crate::image::Layout;
-use crate::town::Town;
+use crate::town::{Town, User};
 
 /// A distribution with a test suite, of which one module is imported by what isn't one.
 fn wheel() -> Wheel {
@@ -75,3 +75,87 @@ fn a_rule_that_is_none_is_refused_with_the_nearest() {
       help: correct the setting; `minke build --help` says what each takes
     ");
 }
+
+/// Distributions that need while they are imported what a rule takes: one says which file, one says nothing.
+fn needy() -> [Wheel; 3] {
+    let template = "import os\ntext = open(os.path.join(os.path.dirname(__file__), 'base.pyx')).read()\n";
+    let silent = "import os\nif not os.path.exists(os.path.dirname(__file__) + '/a.h'):\n    raise RuntimeError('odd')\n";
+    let reader = "import inspect, sys\ntext = inspect.getsource(sys.modules[__name__])\n";
+    [
+        Wheel::new("toy-template", "1")
+            .file("toy_template/__init__.py", template)
+            .file("toy_template/base.pyx", "cdef int x\n")
+            .file("toy_template/types.pyi", ""),
+        Wheel::new("toy-silent", "1")
+            .file("toy_silent/__init__.py", silent)
+            .file("toy_silent/a.h", "int x;\n")
+            .file("toy_silent/b.c", "int x;\n"),
+        Wheel::new("toy-reader", "1").file("toy_reader/__init__.py", reader),
+    ]
+}
+
+fn reference(built: &str) -> String {
+    let built: Value = serde_json::from_str(built).unwrap();
+    built["reference"].as_str().unwrap().to_owned()
+}
+
+/// Says what was put back: by which rule, from whom, and what broke.
+fn put_back(built: &str) -> Vec<String> {
+    let built: Value = serde_json::from_str(built).unwrap();
+    let all = built["ladder"]["put_back"].as_array().unwrap();
+    let line = |back: &Value| {
+        let text = |key: &str| back[key].as_str().unwrap().to_owned();
+        format!("{} of {} for {}: {}", text("rule"), text("owner"), text("broken"), text("why"))
+    };
+    all.iter().map(line).collect()
+}
+
+#[test]
+fn what_breaks_without_what_a_rule_takes_is_put_back_and_that_is_said() {
+    let wheels = needy();
+    let Some(town) = Town::with(&wheels) else { return };
+    if !User::Myself.can_make_containers() {
+        return skip("this machine makes no containers");
+    }
+    town.project("shop", &wheels);
+    let all = "import toy_template, toy_silent, toy_reader; print('fine')";
+    for (profile, expected) in [("lean", LEAN), ("smallest", SMALLEST)] {
+        let build = ["build", "--json", "--profile", profile, "shop"];
+        let first = town.succeeds(&build);
+        assert_eq!(put_back(&first.stdout), expected);
+        let ran = town.succeeds(&["run", "--entrypoint", "python", "shop", "-c", all]);
+        assert_eq!(ran.stdout, "fine\n");
+        // It is remembered, also by who doesn't remember the layers; and found again by who remembers nothing.
+        let hops = |stderr: &str| stderr.rsplit_once("took ").unwrap().1.to_owned();
+        let again = town.succeeds(&["build", "--profile", profile, "shop"]).stderr;
+        assert!(again.contains("the rule `sources` is lifted for toy-template"), "{again}");
+        assert!(!hops(&again).contains("proof"), "{again}");
+        town.write("shop/new.py", "");
+        let more = town.succeeds(&["build", "--profile", profile, "shop"]).stderr;
+        assert!(hops(&more).contains("slim") && !hops(&more).contains("proof"), "{more}");
+        std::fs::remove_file(town.path("shop/new.py")).unwrap();
+        std::fs::remove_dir_all(town.path("cache")).unwrap();
+        let cold = town.succeeds(&build);
+        assert_eq!(
+            (reference(&cold.stdout), put_back(&cold.stdout)),
+            (reference(&first.stdout), put_back(&first.stdout))
+        );
+    }
+    town.write("shop/minke.toml", "proof = \"off\"\n");
+    let built = town.succeeds(&["build", "--json", "--profile", "lean", "shop"]);
+    assert_eq!(put_back(&built.stdout), [""; 0]);
+    assert_eq!(town.minke(&["run", "--entrypoint", "python", "shop", "-c", all]).status, 1);
+}
+
+const LEAN: &[&str] = &[
+    "sources of toy-template for toy_template: FileNotFoundError: [Errno 2] No such file or directory: \
+     '/app/.venv/lib/python3.11/site-packages/toy_template/base.pyx'",
+    "headers of toy-silent for toy_silent: RuntimeError: odd",
+];
+
+const SMALLEST: &[&str] = &[
+    "sources of toy-template for toy_template: FileNotFoundError: [Errno 2] No such file or directory: \
+     '/app/.venv/lib/python3.11/site-packages/toy_template/base.pyx'",
+    "module-sources of toy-reader for toy_reader: OSError: could not get source code",
+    "headers of toy-silent for toy_silent: RuntimeError: odd",
+];

@@ -91,3 +91,44 @@ fn the_nearest_are_suspected_first() {
     let (first, last) = (suspect("toy", "drop"), suspect("numpy", "tests"));
     assert_eq!((listed.first(), listed.last(), listed.len()), (Some(&first), Some(&last), 4));
 }
+
+#[test]
+fn what_nobody_took_is_not_missed_because_of_slimming() {
+    let failing = |how: &str, module: Option<&str>, file: Option<&str>| Tried {
+        how: how.to_owned(),
+        module: module.map(str::to_owned),
+        file: file.map(str::to_owned),
+        ..tried("toy")
+    };
+    let is_other = |tried: Tried| is_elsewhere(&tried, &ledger());
+    assert!(is_other(failing("ModuleNotFoundError", Some("pytest"), None)));
+    assert!(is_other(failing("ImportError", None, Some("libGL.so.1"))));
+    assert!(!is_other(failing("ModuleNotFoundError", Some("numpy.tests"), None)));
+    // A directory without modules is one, too.
+    assert!(!is_other(failing("ModuleNotFoundError", Some("toy.data"), None)));
+    assert!(!is_other(failing("FileNotFoundError", None, Some("/nowhere"))));
+    assert!(!is_other(failing("RuntimeError", Some("pytest"), None)));
+}
+
+#[test]
+fn a_module_at_the_top_is_tried_and_missed_unless_nobody_imports_it() {
+    let top = |path: &str, rule: &str| {
+        let mut ledger = ledger();
+        ledger.taken[1].removals = vec![Removal {
+            path: format!("/app/.venv/lib/python3.13/site-packages/{path}").parse().unwrap(),
+            rule: rule.to_owned(),
+            bytes: 1,
+            effect: Effect::Gone,
+        }];
+        let name = path.split(['/', '.']).next().unwrap();
+        let tried = Tried { module: Some(name.to_owned()), ..tried(name) };
+        (gone(&ledger).get("toy").is_some_and(|gone| gone.contains(path)), is_meant(&tried, &ledger))
+    };
+    assert_eq!(top("toy.py", "tests"), (true, false));
+    assert_eq!(top("toy/__init__.py", "tests"), (true, false));
+    assert_eq!(top("toy.py", slim::DROP), (true, true));
+    assert_eq!(top("examples/__init__.py", "examples"), (true, true));
+    // Its bytecode is in its place.
+    assert_eq!(top("examples.py", slim::MODULE_SOURCES), (true, false));
+    assert_eq!(top("toy/words.txt", "tests"), (false, false));
+}

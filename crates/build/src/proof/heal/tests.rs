@@ -11,7 +11,6 @@ struct Toy {
     /// Module, what it needs, and whether it says so when that is missing.
     modules: Vec<(&'static str, &'static str, bool)>,
     library_needs: Option<&'static str>,
-    told: RefCell<Vec<String>>,
     asked: RefCell<usize>,
 }
 
@@ -54,7 +53,7 @@ impl Patient for Toy {
         Ok((tree(is_lifted), SlimLedger { taken: taken.into(), ..SlimLedger::default() }))
     }
 
-    fn ask(&self, tree: &Tree, only: Option<BTreeSet<Item>>) -> Result<Found, Incurable> {
+    fn ask(&self, tree: &Tree, questions: Questions) -> Result<Found, Incurable> {
         *self.asked.borrow_mut() += 1;
         let tried = self.modules.iter().map(|(module, needs, says)| {
             let ok = tree.get(&needs.parse().unwrap()).is_some();
@@ -73,7 +72,10 @@ impl Patient for Toy {
                 absent: None,
             }
         });
-        let is_wanted = |tried: &Tried| only.as_ref().is_none_or(|only| only.contains(&tried.item()));
+        let is_wanted = |tried: &Tried| match &questions {
+            Questions::All(_) => true,
+            Questions::Only(only) => only.contains(&tried.item()),
+        };
         Ok(Found { tried: tried.filter(is_wanted).collect(), ..Found::default() })
     }
 
@@ -87,28 +89,28 @@ impl Patient for Toy {
         };
         Ok(needed.into_iter().map(end).collect())
     }
-
-    fn say(&self, Suspect { owner, rule }: &Suspect, name: &str, why: &str) {
-        self.told.borrow_mut().push(format!("{rule} of {owner} for {name}: {why}"));
-    }
 }
 
 fn healed(modules: &[(&'static str, &'static str, bool)], library_needs: Option<&'static str>) -> String {
-    let toy =
-        Toy { modules: modules.to_vec(), library_needs, told: RefCell::default(), asked: RefCell::new(0) };
-    let outcome = match heal(&toy, &tree(|_, _| true)) {
-        Ok(lifts) => format!("{lifts:?}"),
+    let toy = Toy { modules: modules.to_vec(), library_needs, asked: RefCell::new(0) };
+    let outcome = match heal(&toy, &tree(|_, _| true), Lifts::new()) {
+        Ok(Healed { lifts, put_back }) => {
+            let line = |PutBack { owner, rule, bytes, broken, why }: &PutBack| {
+                format!("{rule} of {owner} ({bytes}) for {broken}: {why}\n")
+            };
+            format!("{}{lifts:?}", put_back.iter().map(line).collect::<String>())
+        }
         Err(error) => error.to_string(),
     };
-    format!("{}\n{outcome}, asked {} times", toy.told.borrow().join("\n"), toy.asked.borrow())
+    format!("{outcome}, asked {} times", toy.asked.borrow())
 }
 
 #[test]
 fn what_names_what_it_misses_costs_one_round() {
     let modules = [("a", "/site-packages/a/tests.txt", true), ("b", "/site-packages/c/stubs.txt", true)];
     insta::assert_snapshot!(healed(&modules, None), @r#"
-    tests of a for a: Error: no
-    stubs of c for b: Error: no
+    tests of a (1) for a: Error: no
+    stubs of c (1) for b: Error: no
     {"a": {"tests"}, "c": {"stubs"}}, asked 3 times
     "#);
 }
@@ -117,22 +119,42 @@ fn what_names_what_it_misses_costs_one_round() {
 fn what_names_nothing_is_searched_for_in_few_tries() {
     let modules = [("d", "/site-packages/b/samples.txt", false), ("a", "/site-packages/a/docs.txt", false)];
     insta::assert_snapshot!(healed(&modules, None), @r#"
-        samples of b for d: Error: no
-        docs of a for a: Error: no
-        {"a": {"docs"}, "b": {"samples"}}, asked 18 times
+        samples of b (1) for d: Error: no
+        docs of a (1) for a: Error: no
+        {"a": {"docs"}, "b": {"samples"}}, asked 20 times
     "#);
 }
 
 #[test]
 fn what_failed_before_may_fail_and_what_is_whole_is_left_alone() {
-    assert_eq!(healed(&[("a", "/nowhere", false)], None), "\n{}, asked 2 times");
-    assert_eq!(healed(&[], None), "\n{}, asked 1 times");
+    assert_eq!(healed(&[("a", "/nowhere", false)], None), "{}, asked 2 times");
+    assert_eq!(healed(&[], None), "{}, asked 1 times");
 }
 
 #[test]
 fn a_library_that_nobody_finds_any_more_comes_back() {
     insta::assert_snapshot!(healed(&[], Some("a/docs.txt")), @r#"
-    docs of a for /m.so: it does not find `docs.txt`
+    docs of a (1) for /m.so: it does not find `docs.txt`
     {"a": {"docs"}}, asked 2 times
     "#);
+}
+
+#[test]
+fn the_bytecode_of_what_is_the_same_is_lent_to_the_image_from_before() {
+    let tree = |files: &[(&str, &str)]| {
+        let mut tree = Tree::new();
+        for (path, text) in files {
+            tree.insert(&path.parse().unwrap(), Entry::symlink(*text)).unwrap();
+        }
+        tree
+    };
+    let before = tree(&[("/a.py", "a"), ("/b.py", "b")]);
+    let mut after = tree(&[("/a.py", "a"), ("/b.py", "another")]);
+    for path in ["/__pycache__/a.cpython-313.pyc", "/__pycache__/b.cpython-313.pyc"] {
+        let file = minke_cas::File::new(minke_cas::Digest::of(b""), 0, minke_cas::Mode::REGULAR);
+        after.insert(&path.parse().unwrap(), file.into()).unwrap();
+    }
+    let paths: Vec<String> =
+        with_bytecode(&before, &after).files().map(|(path, _)| path.to_string()).collect();
+    assert_eq!(paths, ["/__pycache__/a.cpython-313.pyc"]);
 }

@@ -1,0 +1,154 @@
+//! Slimming that is proved: what worked before works after, or the rule that took what it needs is lifted.
+//!
+//! The base and the standard library are proved by themselves, once for all projects that have them; then all that lies
+//! below the app's layer. Nothing of the user's own is looked at, so that an edit of it proves nothing again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minke_cas::{Digest, ImagePath, Tree};
+use minke_exec::User;
+use serde::Serialize;
+
+use super::base::Base;
+use super::proving::ProofError;
+use super::slimming::{SlimKey, add_sources};
+use super::{BuildError, Foreman};
+use crate::bytecode::Compiler;
+use crate::event::{Hop, Unit};
+use crate::parts::{Owner, Part, Settled};
+use crate::proof::{self, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard};
+use crate::slim::{Lifts, PutBack, SlimLedger};
+
+/// What compiles the parts of an image.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'build> {
+    pub(super) base: &'build Base,
+    /// The tree that the interpreter which works here lies in, and where.
+    pub(super) bench: &'build (Digest, ImagePath),
+    /// None where there is no interpreter for the image.
+    pub(super) compiler: Option<&'build Compiler>,
+}
+
+/// Some parts of an image, and what slims, compiles and starts them.
+struct Ward<'ward, 'request> {
+    foreman: &'ward Foreman<'request>,
+    means: Means<'ward>,
+    parts: Vec<Part>,
+    /// All that is in the image, where links lead to where they lead.
+    whole: &'ward Tree,
+    python: ImagePath,
+    standard: Standard,
+}
+
+/// All that healing depends on: what is tried, and what is taken from it.
+#[derive(Serialize)]
+struct Key<'key> {
+    minke: &'static str,
+    parts: Vec<(String, Digest)>,
+    slim: SlimKey,
+    compiler: Option<&'key Compiler>,
+    python: &'key ImagePath,
+    standard: Standard,
+    lifts: &'key Lifts,
+}
+
+const KIND: &str = "healed-1";
+
+impl Foreman<'_> {
+    /// Returns the lifts with which all works that works unslimmed, and says them; none where nothing is to be proved, or
+    /// can be.
+    pub(super) fn healed(&self, means: Means<'_>, settled: &Settled) -> Result<Healed, BuildError> {
+        let Some(slim) = self.slim_key().filter(|_| self.is_provable()) else {
+            return Ok(Healed::default());
+        };
+        let ward = |of: fn(&Owner) -> bool, python: ImagePath, standard| {
+            let parts = settled.parts.iter().filter(|part| of(&part.owner)).cloned().collect();
+            Ward { foreman: self, means, parts, whole: &settled.tree, python, standard }
+        };
+        let venv = &means.base.venv;
+        let is_base = |owner: &Owner| matches!(owner, Owner::Base { .. });
+        let base = ward(is_base, venv.interpreter.clone(), Standard::Tried);
+        // An image that is the base is not slimmed.
+        let of_base = match joined(&base.parts).resolve_file(&venv.interpreter) {
+            Some(_) => self.remembered(&base, &slim, Lifts::new())?,
+            None => Healed::default(),
+        };
+        let is_below = |owner: &Owner| !matches!(owner, Owner::Project { .. });
+        let below = ward(is_below, venv.program(), Standard::Trusted);
+        let of_below = self.remembered(&below, &slim, of_base.lifts)?;
+        let put_back = [of_base.put_back, of_below.put_back].concat();
+        for back in &put_back {
+            let PutBack { owner, rule, bytes: _, broken, why } = back;
+            self.reporter.note(format!(
+                "the rule `{rule}` is lifted for {owner}, for without what it takes `{broken}` fails ({why}); \
+                 `rules = {{ {rule} = false }}` in [tool.minke.slim.package.{owner}] does so without a proof"
+            ));
+        }
+        Ok(Healed { lifts: of_below.lifts, put_back })
+    }
+
+    fn remembered(&self, ward: &Ward<'_, '_>, slim: &SlimKey, lifts: Lifts) -> Result<Healed, BuildError> {
+        let key = Key {
+            minke: env!("CARGO_PKG_VERSION"),
+            parts: ward.parts.iter().map(|part| (part.owner.name(), part.tree.digest())).collect(),
+            slim: slim.clone(),
+            compiler: ward.means.compiler,
+            python: &ward.python,
+            standard: ward.standard,
+            lifts: &lifts,
+        };
+        self.store.memo(KIND, &key, || proof::heal(ward, &joined(&ward.parts), lifts.clone()))
+    }
+}
+
+impl Patient for Ward<'_, '_> {
+    type Error = BuildError;
+
+    fn slim(&self, lifts: &Lifts) -> Result<(Tree, SlimLedger), BuildError> {
+        let slimmed = self.foreman.slimmed(self.parts.clone(), self.whole, lifts)?;
+        let is_images = |part: &Part| matches!(part.owner, Owner::Image { .. });
+        let (images, ours): (Vec<Part>, Vec<Part>) = slimmed.parts.into_iter().partition(is_images);
+        let compiled = self.foreman.compile(self.means, &ours, &slimmed.tree, lifts)?;
+        let mut ledger = slimmed.ledger.unwrap_or_default();
+        add_sources(&mut ledger, &ours, &compiled);
+        Ok((joined(&[images, compiled].concat()), ledger))
+    }
+
+    fn ask(&self, tree: &Tree, questions: Questions) -> Result<Found, BuildError> {
+        let (gone, only) = match questions {
+            Questions::All(gone) => (gone, None),
+            Questions::Only(only) => (BTreeMap::new(), Some(only)),
+        };
+        // Not the image's own: what lies below the app doesn't depend on what only the app is told.
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.means.base.venv.bin());
+        let env = [("PATH", path.as_str()), ("LANG", "C.UTF-8")];
+        let env: BTreeMap<String, String> =
+            env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let user = User { uid: 65532, gid: 65532, home: "/nonexistent".to_owned() };
+        let asked = Asked {
+            stage: Stage { tree: tree.clone(), env, user, workdir: ImagePath::root() },
+            python: self.python.clone(),
+            depth: Depth::Packages,
+            standard: self.standard,
+            only,
+            gone,
+        };
+        let Foreman { request, store, .. } = self.foreman;
+        let found =
+            self.foreman.hop(Hop::Proof, Unit::Pieces, |_| Ok(asked.try_all(store, request.host.jobs)))?;
+        found.map_err(|error| BuildError::Proof(ProofError::Import(error)))
+    }
+
+    fn open_ends(&self, tree: &Tree) -> Result<BTreeSet<OpenEnd>, BuildError> {
+        let ends = self.foreman.hop(Hop::Proof, Unit::Pieces, |_| {
+            Ok(proof::closure::open_ends(self.foreman.store, tree, &self.python))
+        })?;
+        ends.map_err(|error| BuildError::Proof(ProofError::Closure(error)))
+    }
+}
+
+/// Joins settled parts, of which no two have one path.
+fn joined(parts: &[Part]) -> Tree {
+    let join = |tree: Tree, part: &Part| tree.join(&part.tree).expect("settled parts don't overlap");
+    parts.iter().fold(Tree::new(), join)
+}
