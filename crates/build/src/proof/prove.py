@@ -129,6 +129,11 @@ def of_distributions(depth, gone):
     return batches, provided
 
 
+def is_package(directory):
+    """Tells whether a directory is one, by its source or by the bytecode that stands in its place."""
+    return any(os.path.isfile(os.path.join(directory, "__init__" + suffix)) for suffix in (".py", ".pyc"))
+
+
 def of_standard_library():
     base = os.path.dirname(os.__file__)
     files = []
@@ -136,10 +141,10 @@ def of_standard_library():
         for name in sorted(os.listdir(directory) if os.path.isdir(directory) else []):
             files.append(above + name)
             package = os.path.join(directory, name)
-            if name.isidentifier() and os.path.isfile(os.path.join(package, "__init__.py")):
+            if name.isidentifier() and is_package(package):
                 files.append(name + "/__init__.py")
                 for inner in sorted(os.listdir(package)):
-                    if os.path.isfile(os.path.join(package, inner, "__init__.py")):
+                    if is_package(os.path.join(package, inner)):
                         files.append(name + "/" + inner + "/__init__.py")
     files = [file for file in files if module_of(file) and module_of(file)[0][0] not in FOREIGN]
     top, below = modules_of(files, "packages")
