@@ -16,7 +16,7 @@ import time
 
 NAME = "{name}"
 LIMIT_SECONDS = 60
-TESTS = re.compile(r"(^|[._])(tests?|testing|conftest|idle_test|benchmarks?|examples?|docs?)([._]|$)")
+TESTS = re.compile(r"(^|[._])((c|cy)?tests?|_core\._simd|testing|conftest|idle_test|benchmarks?|examples?|docs?)([._]|$)")
 SUFFIX = re.compile(r"(\.py|\.cpython-[^/]*\.so|\.abi3\.so|\.so)$")
 
 

@@ -7,6 +7,7 @@ use minke_exec::{CompileError, Compiled, Interpreter, Isolation};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::{Owner, Part};
+use crate::slim::Uncompiled;
 
 /// What bytecode depends on besides its sources.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -82,10 +83,17 @@ const LAST: &str = "bytecode-last-2";
 impl Compiler {
     /// Adds to a part the bytecode of its modules, if that was made before.
     ///
-    /// `whole` is the image, in which links lead to where they lead. What isn't valid for this interpreter, such as templates and tests of syntax errors, has none.
-    pub fn compiled<'part>(&'part self, store: &Store, part: &'part Part, whole: &Tree) -> Bytecode<'part> {
+    /// `whole` is the image, in which links lead to where they lead. What isn't valid for this interpreter, such as templates and tests of syntax errors, has none; nor has what is to have none.
+    pub fn compiled<'part>(
+        &'part self,
+        store: &Store,
+        part: &'part Part,
+        (whole, without): (&Tree, &Uncompiled),
+    ) -> Bytecode<'part> {
         let is_module = |path: &ImagePath| {
-            path.as_str().ends_with(".py") && self.roots.iter().any(|root| path.starts_with(root))
+            path.as_str().ends_with(".py")
+                && self.roots.iter().any(|root| path.starts_with(root))
+                && !without.has(path)
         };
         let sources: Vec<(ImagePath, File)> = part
             .tree

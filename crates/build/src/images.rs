@@ -4,6 +4,8 @@ use minke_cas::{Digest, Store, StoreError};
 use minke_oci::{Image, ImageError, Reference, ReferenceError};
 use serde::Serialize;
 
+use crate::slim::{LEDGER, SlimLedger};
+
 /// What a list says of an image.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageLine {
@@ -115,6 +117,17 @@ pub fn remove(store: &Store, name: &str) -> Result<(), ImagesError> {
         name.parse().map_err(|source| ImagesError::Name { name: name.to_owned(), source })?;
     minke_oci::images::remove(store, &reference)?;
     Ok(())
+}
+
+/// Returns what slimming took away from an image; none if nothing says so.
+///
+/// # Errors
+/// As [`find`]; [`StoreError::Damaged`] if the ledger beside it is none.
+pub fn ledger(store: &Store, name: &str) -> Result<Option<SlimLedger>, ImagesError> {
+    let image = find(store, name)?;
+    let Some(bytes) = minke_oci::attached(store, &image.manifest, LEDGER)? else { return Ok(None) };
+    let damaged = |_| StoreError::Damaged { path: store.blob_path(&image.manifest) };
+    Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
 }
 
 /// Returns all that is known of an image, for a person or a program to read.

@@ -42,7 +42,8 @@ use crate::plan::Plan;
 use crate::platform::Platform;
 use crate::project::Project;
 use crate::request::{Built, BuiltLayer, Entry, LockPolicy, Request, Upgrade};
-use crate::settings::{BuildIsolation, Origin, Packing, Settings};
+use crate::settings::{BuildIsolation, Origin, Packing, Profile, Settings};
+use crate::slim;
 use crate::supply::{Supply, SupplyError};
 use crate::system::{self, Package, SystemError};
 use crate::system_lock::{Change, SystemLock};
@@ -508,8 +509,13 @@ fn read_project(request: &Request, target: Option<&Target>) -> Result<Project, B
 }
 
 fn compression(settings: &Settings) -> Compression {
-    match settings.compression.as_ref().map_or(Packing::default(), |said| said.value) {
+    let usual = match slim::profile(settings) {
+        Profile::Smallest => Packing::GzipBest,
+        Profile::None | Profile::Safe | Profile::Lean => Packing::default(),
+    };
+    match settings.compression.as_ref().map_or(usual, |said| said.value) {
         Packing::Gzip => Compression::Gzip,
+        Packing::GzipBest => Compression::GzipBest,
         Packing::Zstd => Compression::Zstd,
         Packing::None => Compression::None,
     }

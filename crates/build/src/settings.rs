@@ -176,6 +176,8 @@ pub enum Packing {
     /// gzip, which everything reads.
     #[default]
     Gzip,
+    /// gzip, 3 % smaller, at an eighth of the speed: what the profile `smallest` takes where nothing else is said.
+    GzipBest,
     /// Zstandard: smaller and faster, refused by Docker before 23 and by umoci.
     Zstd,
     /// Not at all.

@@ -14,14 +14,16 @@ mod records;
 mod rules;
 mod shrink;
 mod sourceless;
+mod uncompiled;
 
 use minke_python::PackageName;
 
 pub use ladder::{Ladder, Rung, Tally};
-pub use ledger::{Effect, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key};
+pub use ledger::{Effect, LEDGER, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key};
 pub use part::{DROP, Orders, Slimmed, slim};
 pub use rules::{Class, Exception, How, Rule, Rules};
 pub use sourceless::without_sources;
+pub use uncompiled::Uncompiled;
 
 use crate::config::SettingError;
 use crate::parts::Part;
@@ -61,6 +63,24 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SettingError> {
         }
     }
     Ok(())
+}
+
+/// Returns what the settings say of slimming, field by field, for who asks why a layer is another one.
+pub fn said(settings: &Settings) -> Vec<(String, String)> {
+    let of = |whose: &str, wishes: &SlimWishes| {
+        let SlimWishes { keep, drop, rules } = wishes;
+        let switched =
+            rules.iter().map(|(rule, is_on)| format!("{rule} {}", if *is_on { "on" } else { "off" }));
+        [
+            ("keep", keep.join(", ")),
+            ("drop", drop.join(", ")),
+            ("rules", switched.collect::<Vec<_>>().join(", ")),
+        ]
+        .map(|(key, value)| (format!("slim{whose} {key}"), value))
+    };
+    let packages = settings.slim_packages.iter().flat_map(|(name, wishes)| of(&format!(" {name}"), wishes));
+    let all = of("", &settings.slim).into_iter().chain(packages);
+    all.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Returns what of the settings matters for a part; none for one that no rule looks at.

@@ -20,6 +20,7 @@
 //!
 //! This module is the one door to the cache directory.
 
+mod beside;
 mod blob;
 mod boot;
 mod format;

@@ -67,6 +67,11 @@ pub(crate) fn obey(meant: Meant, screen: &Screen, around: &Surroundings) -> Resu
             names.iter().try_for_each(|name| foreman::images::remove(&store, name))?;
             Ok(ExitCode::SUCCESS)
         }
+        Task::Ledger { image, detail } => {
+            let ledger = foreman::images::ledger(&store, &image)?;
+            screen.ledger(&image, ledger.as_ref(), detail)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Inspect { image } => {
             screen.value(&foreman::images::inspect(&store, &image)?)?;
             Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ pub(crate) use minke_build::plan::Plan;
 pub(crate) use minke_build::project::{ProjectError, wishes};
 pub(crate) use minke_build::proof::Depth;
 pub(crate) use minke_build::run::{Network, RootAccess, RunRequest, Terminal, run};
-pub(crate) use minke_build::slim::{Ladder, Rules};
+pub(crate) use minke_build::slim::{Ladder, Rules, SlimLedger};
 pub(crate) use minke_build::system_lock::Change;
 pub(crate) use minke_build::wheelhouse::{self, Housed, WheelhouseError};
 pub(crate) use minke_build::why::Reason;

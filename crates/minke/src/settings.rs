@@ -105,9 +105,10 @@ impl Surroundings {
                 let signed_by = Some(around.absolute(value.as_ref()));
                 Some(debian(DebianWishes { signed_by, ..DebianWishes::default() }))
             }),
-            ("MINKE_COMPRESSION", "`gzip`, `zstd` and `none`", |_, value| {
+            ("MINKE_COMPRESSION", "`gzip`, `gzip-best`, `zstd` and `none`", |_, value| {
                 let compression = match value.as_str() {
                     "gzip" => Packing::Gzip,
+                    "gzip-best" => Packing::GzipBest,
                     "zstd" => Packing::Zstd,
                     "none" => Packing::None,
                     _ => return None,
@@ -232,6 +233,6 @@ pub(crate) mod tests {
     #[test]
     fn a_variable_with_an_impossible_value_is_named() {
         let error = surroundings(&[("MINKE_COMPRESSION", "lzma")]).wishes().unwrap_err();
-        insta::assert_snapshot!(error, @"$MINKE_COMPRESSION is `lzma`, which is none of `gzip`, `zstd` and `none`");
+        insta::assert_snapshot!(error, @"$MINKE_COMPRESSION is `lzma`, which is none of `gzip`, `gzip-best`, `zstd` and `none`");
     }
 }

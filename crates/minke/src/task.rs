@@ -49,6 +49,13 @@ pub(crate) enum Task {
     Libs(Box<LibsTask>),
     /// Show what images do without.
     Slim(SlimTask),
+    /// Show what was taken away from an image.
+    Ledger {
+        /// Its name.
+        image: String,
+        /// How much is shown.
+        detail: LedgerDetail,
+    },
     /// Run one.
     Run(Box<RunRequest>),
     /// Try whether one works.
@@ -199,6 +206,15 @@ pub(crate) enum SlimTask {
     Rules,
 }
 
+/// How much is shown of what was taken away from an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LedgerDetail {
+    /// The sums by owner and rule.
+    Sums,
+    /// Each file.
+    Files,
+}
+
 /// Whether somebody wants to know why layers are other ones than before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Why {
@@ -299,7 +315,11 @@ impl Meant {
             }
             Command::Inspect { image } => Task::Inspect { image: image.to_string() },
             Command::Wheel(WheelArguments { command }) => Task::Wheel(wheel_task(command)),
-            Command::Slim(SlimArguments { rules }) => {
+            Command::Slim(SlimArguments { image: Some(image), files, rules: _ }) => {
+                let detail = if files { LedgerDetail::Files } else { LedgerDetail::Sums };
+                Task::Ledger { image: image.to_string(), detail }
+            }
+            Command::Slim(SlimArguments { image: None, files: _, rules }) => {
                 Task::Slim(if rules { SlimTask::Rules } else { SlimTask::Names })
             }
             Command::Wheels(WheelsArguments { command }) => wheels_task(command, around)?,
@@ -585,6 +605,7 @@ fn run_request(
 fn packing(compression: Squeezing) -> Packing {
     match compression {
         Squeezing::Gzip => Packing::Gzip,
+        Squeezing::GzipBest => Packing::GzipBest,
         Squeezing::Zstd => Packing::Zstd,
         Squeezing::None => Packing::None,
     }

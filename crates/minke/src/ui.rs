@@ -30,9 +30,11 @@ use minke_build::{Built, Event, Reporter};
 use minke_cas::{Kind, Swept, Usage, Verified};
 
 use crate::failure::Failure;
-use crate::foreman::{Change, Checked, Housed, ImageLine, Libs, Made, Plan, Reason, Rules, Terminal};
+use crate::foreman::{
+    Change, Checked, Housed, ImageLine, Libs, Made, Plan, Reason, Rules, SlimLedger, Terminal,
+};
 use crate::settings::Surroundings;
-use crate::task::{Format, LibsShown, Manner, SlimTask, Verbosity};
+use crate::task::{Format, LedgerDetail, LibsShown, Manner, SlimTask, Verbosity};
 
 use bars::Bars;
 use json::JsonLines;
@@ -240,6 +242,32 @@ impl Screen {
             (Format::Json, _) => rules.iter().map(slim::rule_json).collect(),
             (Format::Text, SlimTask::Names) => slim::names(rules, self.table_width(), self.stdout),
             (Format::Text, SlimTask::Rules) => slim::told(rules, width_of(&io::stdout()), self.stdout),
+        };
+        lines.iter().try_for_each(|line| say(line))
+    }
+
+    /// Shows what was taken away from an image: sums, each file, or all of it as one line of JSON.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub(crate) fn ledger(
+        &self,
+        image: &str,
+        ledger: Option<&SlimLedger>,
+        detail: LedgerDetail,
+    ) -> Result<(), OutputError> {
+        let Some(ledger) = ledger else {
+            return match self.manner.format {
+                Format::Json => say("null"),
+                Format::Text => {
+                    say(&format!("nothing was taken away from `{image}`, as far as is known here"))
+                }
+            };
+        };
+        let lines = match (self.manner.format, detail) {
+            (Format::Json, _) => vec![slim::ledger_json(ledger)],
+            (Format::Text, LedgerDetail::Sums) => slim::sums(ledger, self.table_width(), self.stdout),
+            (Format::Text, LedgerDetail::Files) => slim::files(ledger),
         };
         lines.iter().try_for_each(|line| say(line))
     }

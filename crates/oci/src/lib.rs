@@ -6,6 +6,7 @@
 //! talks to a daemon or a registry.
 
 mod archive;
+mod artifact;
 mod compression;
 mod config;
 mod destination;
@@ -27,6 +28,7 @@ mod testing;
 mod unpack;
 
 pub use archive::{save_docker_archive, save_oci_archive, write_docker_archive, write_oci_archive};
+pub use artifact::{attach, attached};
 pub use compression::{Compression, CompressionError};
 pub use config::{HealthTest, Healthcheck, ImageConfig, Platform, Port, PortError, Protocol};
 pub use destination::{Destination, DestinationError, RefName};

@@ -56,7 +56,9 @@ impl Bench {
         let blob = self.store.open_blob(&layer.descriptor.digest).unwrap();
         let mut tar = Vec::new();
         match Compression::of_media_type(&layer.descriptor.media_type).unwrap() {
-            Compression::Gzip => flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut tar),
+            Compression::Gzip | Compression::GzipBest => {
+                flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut tar)
+            }
             Compression::Zstd => zstd::Decoder::new(blob).unwrap().read_to_end(&mut tar),
             Compression::None => { blob }.read_to_end(&mut tar),
         }

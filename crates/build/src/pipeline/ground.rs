@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::app::{App, Copied};
 use super::base::Base;
 use super::healing::Means;
-use super::slimming::{SlimKey, sourceless};
+use super::slimming::{SlimKey, orders_of, sourceless};
 use super::{Foreman, compression, segment};
 use crate::bytecode::{Bytecode, Compiler};
 use crate::debian::Roots;
@@ -27,8 +27,8 @@ use crate::native;
 use crate::parts::{Owner, Part};
 use crate::project::{Project, Shape};
 use crate::proof::Healed;
-use crate::settings::{LayerPolicy, Packing};
-use crate::slim::{Lifts, Tally};
+use crate::settings::LayerPolicy;
+use crate::slim::{Lifts, Tally, Uncompiled};
 use crate::wheels::{self, Wheel};
 
 /// The layers below the app's, and what the app's depends on besides its own files.
@@ -172,10 +172,7 @@ impl Foreman<'_> {
             likely: self.adds_likely(),
             strict: settings.strict.as_ref().is_some_and(|said| said.value),
             layers: format!("{:?}", self.layer_policy()),
-            packing: format!(
-                "{:?}",
-                settings.compression.as_ref().map_or(Packing::default(), |said| said.value)
-            ),
+            packing: compression(settings).to_string(),
             slim: self.slim_key(),
         })
     }
@@ -264,7 +261,10 @@ impl Foreman<'_> {
             let compiled: Vec<Bytecode<'_>> = parts
                 .iter()
                 .map(|part| match compiler {
-                    Some(compiler) => compiler.compiled(self.store, part, whole),
+                    Some(compiler) => {
+                        let without = Uncompiled::of(orders_of((&self.request.settings, lifts), part));
+                        compiler.compiled(self.store, part, (whole, &without))
+                    }
                     None => Bytecode::Ready(part.tree.clone()),
                 })
                 .collect();

@@ -9,6 +9,7 @@ use super::{BuildError, Foreman, compression};
 use crate::layers;
 use crate::parts::{Owner, Part};
 use crate::project::Project;
+use crate::slim;
 use crate::wheels::Wheel;
 use crate::why::{self, Inputs, Reason};
 
@@ -81,8 +82,11 @@ impl Foreman<'_> {
         for (wheel, layer) in others.iter().zip(layers::places(&owners, policy)) {
             inputs.add(&layer, wheel.name.to_string(), wheel.digest.hex()[..12].to_owned());
         }
-        let packing = format!("{:?}", compression(&self.request.settings));
-        inputs.add("all layers", "compression", packing);
+        inputs.add("all layers", "compression", compression(&self.request.settings).to_string());
+        inputs.add("all layers", "profile", slim::profile(&self.request.settings).to_string());
+        for (field, value) in slim::said(&self.request.settings) {
+            inputs.add("all layers", field, value);
+        }
         inputs.add("all layers", "interpreter", base.target.to_string());
         inputs.add("all layers", "minke", env!("CARGO_PKG_VERSION"));
         inputs

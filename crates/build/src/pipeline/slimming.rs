@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 
 use minke_cas::{Digest, ImagePath, Store, Tree};
 use minke_oci::Image;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::app::App;
 use super::ground::APP;
 use super::whole::Whole;
 use super::{BuildError, Foreman};
 use crate::event::{Hop, Unit};
+use crate::native;
 use crate::parts::{Owner, Part};
 use crate::settings::Settings;
-use crate::slim::{self, Effect, Ladder, Lifts, PutBack, Removal, Rules, SlimLedger, Slimmed, Tally};
+use crate::slim::{self, Effect, Ladder, Lifts, Orders, PutBack, Removal, Rules, SlimLedger, Slimmed, Tally};
 
 /// Parts and their tree after slimming.
 pub(super) struct Slimmer {
@@ -32,12 +33,6 @@ pub(super) struct SlimKey {
     proved: bool,
 }
 
-/// What is remembered of an image: where its ledger lies.
-#[derive(Serialize, Deserialize)]
-struct Kept(Digest);
-
-const KEPT: &str = "slim-ledger-1";
-
 impl Foreman<'_> {
     /// Slims settled parts, several at once, the largest first.
     pub(super) fn slimmed(
@@ -50,11 +45,17 @@ impl Foreman<'_> {
         if !slim::is_wanted(settings) {
             return Ok(Slimmer { parts, tree: tree.clone(), ledger: None });
         }
+        let needed = self.needed_beyond_base(&parts)?;
         let slimmed = self.hop(Hop::Slim, Unit::Pieces, |meter| {
             meter.expect(parts.len() as u64);
             let work = |part: &Part| -> Result<Slimmed, BuildError> {
                 let slimmed = match slim::orders(settings, lifts, part) {
-                    Some(orders) => slim::slim(self.store, Rules::shipped(), &orders, &part.tree)?,
+                    Some(mut orders) => {
+                        if matches!(part.owner, Owner::Base { .. }) {
+                            orders.keep_libraries(&needed, &part.tree);
+                        }
+                        slim::slim(self.store, Rules::shipped(), &orders, &part.tree)?
+                    }
                     None => Slimmed { tree: part.tree.clone(), removals: Vec::new() },
                 };
                 meter.advance(1);
@@ -75,6 +76,16 @@ impl Foreman<'_> {
         }
         let tree = together(tree, &smaller, &ledger);
         Ok(Slimmer { parts: smaller, tree, ledger: Some(ledger) })
+    }
+
+    /// Returns the sonames that files need which aren't of the base: no rule takes these from it.
+    fn needed_beyond_base(&self, parts: &[Part]) -> Result<BTreeSet<String>, BuildError> {
+        let mut needed = BTreeSet::new();
+        for part in parts.iter().filter(|part| !matches!(part.owner, Owner::Base { .. })) {
+            let facted = native::facts(self.store, &part.tree)?;
+            needed.extend(facted.into_values().flat_map(|facts| facts.needed));
+        }
+        Ok(needed)
     }
 
     /// Keeps a ledger in the store and counts what it says.
@@ -129,13 +140,19 @@ impl Foreman<'_> {
         image: &Image,
     ) -> Result<Option<Ladder>, BuildError> {
         let Some(tally) = &whole.tally else { return Ok(None) };
-        if let Some(ledger) = tally.ledger {
-            self.store.remember(KEPT, &image.manifest, &Kept(ledger))?;
+        // A cache that was swept may have lost it; the image is whole without.
+        if let Some(ledger) = tally.ledger.filter(|ledger| self.store.blob_size(ledger).is_some()) {
+            minke_oci::attach(self.store, image, slim::LEDGER, &ledger)?;
         }
         let own = whole.layers.iter().filter(|layer| layer.name == APP).map(|layer| layer.tar_size).sum();
         let left_out = app.left_out.values().map(|left_out| left_out.bytes).sum();
         Ok(Some(Ladder::of(tally, own, left_out)))
     }
+}
+
+/// Returns what of the settings matters for a part's bytecode; none where nothing is slimmed.
+pub(super) fn orders_of((settings, lifts): (&Settings, &Lifts), part: &Part) -> Option<Orders> {
+    slim::is_wanted(settings).then(|| slim::orders(settings, lifts, part)).flatten()
 }
 
 /// Takes the sources of a part with its bytecode, if that is wished.
@@ -145,8 +162,7 @@ pub(super) fn sourceless(
     part: &Part,
     compiled: Tree,
 ) -> Result<Tree, BuildError> {
-    let orders = slim::is_wanted(settings).then(|| slim::orders(settings, lifts, part)).flatten();
-    match orders {
+    match orders_of((settings, lifts), part) {
         Some(orders) => Ok(slim::without_sources(store, Rules::shipped(), &orders, &compiled)?.tree),
         None => Ok(compiled),
     }

@@ -7,6 +7,9 @@ use minke_cas::ImagePath;
 
 use super::modules::in_site;
 
+/// The extension module that `dbm.ndbm`, which stays, imports everything from.
+const BERKELEY_DB: &str = "_dbm";
+
 /// Returns the top-level module of the standard library that a removed file belonged to, and where a file that
 /// stands for it lies.
 pub(super) fn library_module(path: &ImagePath) -> Option<(&str, ImagePath)> {
@@ -15,7 +18,9 @@ pub(super) fn library_module(path: &ImagePath) -> Option<(&str, ImagePath)> {
     let is_library = matches!(prefix, "/usr" | "/usr/local") && in_site(path).is_none();
     let first = below.split('/').next()?;
     let name = match below.split_once('/') {
-        Some(("lib-dynload" | "__pycache__", _)) => None,
+        // What extension modules are for is Python modules in front of them to say, but where one has only its name.
+        Some(("lib-dynload", extension)) => extension.split('.').next().filter(|name| *name == BERKELEY_DB),
+        Some(("__pycache__", _)) => None,
         Some((package, "__init__.py")) => Some(package),
         Some(_) => None,
         None => first.strip_suffix(".py"),
@@ -49,6 +54,8 @@ mod tests {
             of("/usr/local/lib/python3.9/turtle.py"),
             found("turtle", "/usr/local/lib/python3.9/turtle.py")
         );
+        let place = "/usr/lib/python3.13/lib-dynload/_dbm.cpython-313-x86_64-linux-gnu.so";
+        assert_eq!(of(place), found("_dbm", "/usr/lib/python3.13/_dbm.py"));
         assert_eq!(of("/usr/lib/python3.13/test/support/__init__.py"), None);
         assert_eq!(of("/usr/lib/python3.13/lib-dynload/_testcapi.cpython-313.so"), None);
         assert_eq!(of("/app/.venv/lib/python3.13/site-packages/turtle.py"), None);

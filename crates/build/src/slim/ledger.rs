@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::parts::Owner;
 
+/// The media type of a ledger, which lies beside its image as an artifact.
+pub const LEDGER: &str = "application/vnd.minke.slim-ledger.v1+json";
+
 /// Rules that are left out for some owners, by [`owner_key`]: what the proof lifts.
 pub type Lifts = BTreeMap<String, BTreeSet<String>>;
 

@@ -66,6 +66,44 @@ impl<'part> Modules<'part> {
         Ok(taken.map(|place| self.files[*place].0.clone()).collect())
     }
 
+    /// Returns the modules that a rule for single ones takes, of those that `stay`: what no other source names.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a source isn't in the store.
+    pub(super) fn unnamed(
+        &self,
+        active: &Active<'_>,
+        stay: impl Fn(&ImagePath) -> bool,
+    ) -> Result<BTreeSet<ImagePath>, StoreError> {
+        let is_candidate = |place: &&str| {
+            let (path, _) = &self.files[*place];
+            stay(path) && active.takes(path)
+        };
+        let mut candidates: BTreeMap<&str, &str> = self
+            .by_name
+            .iter()
+            .map(|(name, place)| (place.as_str(), name.as_str()))
+            .filter(|(place, _)| is_candidate(place))
+            .collect();
+        let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
+        let words: Vec<String> = candidates.values().map(last).collect();
+        if words.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        for (place, (path, _)) in &self.files {
+            if !is_source(place) || !stay(path) || active.takes(path) {
+                continue;
+            }
+            // What was read for another rule, with other words, is known by now; what is new is looked through.
+            for name in self.names_in(place, Some(&words))? {
+                for reached in self.reached(&name) {
+                    candidates.remove(reached);
+                }
+            }
+        }
+        Ok(candidates.keys().map(|place| self.files[*place].0.clone()).collect())
+    }
+
     /// Returns the files in directories that the rule is about.
     fn candidates(&self, active: &Active<'_>) -> BTreeSet<&str> {
         let mut by_directory: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

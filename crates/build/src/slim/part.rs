@@ -1,6 +1,6 @@
 //! Slimming one part: a function from its tree to a smaller one, and what was taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::GlobSet;
 use minke_cas::{Digest, Entry, File, ImagePath, Mode, PackId, Store, StoreError, Tree};
@@ -25,6 +25,23 @@ pub struct Orders {
     pub drop: Vec<String>,
 }
 
+impl Orders {
+    /// Keeps the libraries of a part that others need by these sonames.
+    pub fn keep_libraries(&mut self, sonames: &BTreeSet<String>, tree: &Tree) {
+        let is_needed = |name: &str| {
+            name.contains(".so")
+                && sonames.iter().any(|soname| {
+                    name.strip_prefix(soname.as_str())
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                })
+        };
+        let needed = tree.walk().filter(|(path, entry)| {
+            !matches!(entry, Entry::Directory(_)) && path.name().is_some_and(is_needed)
+        });
+        self.keep.extend(needed.map(|(path, _)| globset::escape(path.as_str())));
+    }
+}
+
 /// A part after slimming.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Slimmed {
@@ -35,7 +52,7 @@ pub struct Slimmed {
 }
 
 /// Of what slimming does besides the rules' data; a change of it needs a new number.
-const VERSION: &str = "slim-1";
+const VERSION: &str = "slim-2";
 
 /// What the ledger calls the rule of `drop` in the settings.
 pub const DROP: &str = "drop";
@@ -180,13 +197,17 @@ impl<'part> Slimming<'part> {
     }
 
     fn take_unimported(&mut self) -> Result<(), StoreError> {
-        let rules = self.having(How::Unimported);
-        if rules.is_empty() {
+        let (directories, single) = (self.having(How::Unimported), self.having(How::Modules));
+        if directories.is_empty() && single.is_empty() {
             return Ok(());
         }
         let modules = Modules::of(self.store, self.before);
-        for active in rules {
-            let taken = modules.unimported(&active, |path| !self.taken.contains_key(path))?;
+        for active in directories.into_iter().chain(single) {
+            let stays = |path: &ImagePath| !self.taken.contains_key(path);
+            let taken = match active.rule.how {
+                How::Modules => modules.unnamed(&active, stays)?,
+                _ => modules.unimported(&active, stays)?,
+            };
             for path in taken.into_iter().filter(|path| self.is_free(path)).collect::<Vec<_>>() {
                 self.taken.insert(path, &active.rule.name);
             }

@@ -51,6 +51,10 @@ pub enum How {
     Unimported,
     /// Sources of modules that have bytecode, after it was made.
     Bytecode,
+    /// Modules that no other code of the same distribution names.
+    Modules,
+    /// Nothing, but these get no bytecode.
+    Uncompiled,
     /// Debug information of ELF files.
     Debug,
     /// All of ELF files that no loader reads.
@@ -239,7 +243,7 @@ mod tests {
             assert!(rule.why.ends_with('.') && rule.why.len() > 20, "{}", rule.name);
             assert!(!rule.on.is_empty(), "{}", rule.name);
             assert_eq!(
-                matches!(rule.how, How::Paths | How::Bytecode),
+                matches!(rule.how, How::Paths | How::Bytecode | How::Modules | How::Uncompiled),
                 !rule.take.is_empty(),
                 "{}",
                 rule.name

@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// Returns the length of a blob that is there.
-    pub(super) fn blob_size(&self, digest: &Digest) -> Option<u64> {
+    pub fn blob_size(&self, digest: &Digest) -> Option<u64> {
         let (_, metadata) = self.find(&blob_place(digest))?;
         Some(metadata.len()).filter(|size| *size > 0 || *digest == Digest::of(b""))
     }

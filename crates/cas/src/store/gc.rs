@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use super::beside::{BESIDE, subject};
 use super::memo::needs_in;
 use super::usage::{Item, Kind, Usage, digest_in_name};
 use super::{Store, StoreError, locks, scratch};
@@ -71,6 +72,7 @@ impl Store {
                 }
             }
             self.drop_unbelievable(&mut bound, &mut swept)?;
+            self.forget_strays()?;
             self.drop_turns()?;
             bound.iter().for_each(|item| swept.left.add(item.bytes));
             Ok(swept)
@@ -129,11 +131,20 @@ impl Store {
     pub(super) fn named(&self) -> Result<BTreeSet<Digest>, StoreError> {
         let mut named = BTreeSet::new();
         for kind in fs::read_dir(self.inner.root.join("names")).into_iter().flatten().flatten() {
+            if kind.file_name() == BESIDE {
+                continue;
+            }
             let names = self.names(&kind.file_name().to_string_lossy())?;
             names
                 .iter()
                 .filter_map(|(_, text)| text.parse().ok())
                 .for_each(|digest| self.reach(digest, &mut named));
+        }
+        // What lies beside something refers to it, and keeps nothing by that.
+        let beside = self.names(BESIDE)?.into_iter();
+        let kept = beside.filter(|(name, _)| subject(name).is_some_and(|subject| named.contains(&subject)));
+        for artifact in kept.filter_map(|(_, text)| text.parse().ok()).collect::<Vec<Digest>>() {
+            self.reach(artifact, &mut named);
         }
         Ok(named)
     }

@@ -78,7 +78,7 @@ pub(crate) struct ImageArguments {
     /// Hand the image to the Docker daemon under its own name
     #[arg(long)]
     pub(crate) load: bool,
-    /// How layers are compressed; zstd is refused by Docker before 23 [default: gzip]
+    /// How layers are compressed; zstd is refused by Docker before 23 [default: gzip; gzip-best with the profile smallest]
     #[arg(long, value_name = "HOW")]
     pub(crate) compression: Option<Squeezing>,
     /// How much the image does without: none, safe, lean or smallest; `minke slim --rules` says what [default: none]
@@ -203,6 +203,8 @@ pub(crate) struct ContainerArguments {
 pub(crate) enum Squeezing {
     /// What everything reads
     Gzip,
+    /// The same, 3 % smaller, at an eighth of the speed
+    GzipBest,
     /// Smaller and faster
     Zstd,
     /// Not at all

@@ -103,6 +103,8 @@ const CASES: &[(&str, &str, &str)] = &[
     ("run tty", "run -t hello", "run hello"),
     ("build profile", "build --profile lean", "build"),
     ("slim rules", "slim --rules", "slim"),
+    ("slim image", "slim a", "slim b"),
+    ("slim files", "slim a --files", "slim a"),
     ("libs paths", "libs a", "libs b"),
     ("libs packages", "libs --packages a", "libs a"),
     ("libs likely_libraries", "libs --likely-libraries a", "libs a"),
@@ -181,6 +183,7 @@ fn shown(line: &str) -> String {
             format!("{image} {depth:?}")
         }
         Task::Slim(task) => format!("{task:?}"),
+        Task::Ledger { image, detail } => format!("{image} {detail:?}"),
         Task::Images => "images".to_owned(),
         Task::Remove { names } => format!("{names:?}"),
         Task::Inspect { image } => image,

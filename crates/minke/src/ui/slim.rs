@@ -1,11 +1,13 @@
 //! What images do without, by which rules, and what that saved.
 
-use minke_build::slim::{How, Rule};
+use std::collections::BTreeMap;
+
+use minke_build::slim::{Effect, How, Removal, Rule};
 
 use super::columns::{lay_out, numbers, words};
 use super::paint::Paint;
 use super::text::{size, wrap};
-use crate::foreman::{Ladder, Rules};
+use crate::foreman::{Ladder, Rules, SlimLedger};
 
 /// How far what a rule says stands in.
 const MARGIN: usize = 10;
@@ -70,6 +72,50 @@ pub(crate) fn rule_json(rule: &Rule) -> String {
     serde_json::to_string(rule).expect("a rule has text keys")
 }
 
+/// Sums up what was taken away from an image, by owner and rule, the most first.
+pub(crate) fn sums(ledger: &SlimLedger, width: usize, paint: Paint) -> Vec<String> {
+    let mut sums: BTreeMap<(&str, &str), (usize, u64)> = BTreeMap::new();
+    for taken in &ledger.taken {
+        for removal in &taken.removals {
+            let (files, bytes) = sums.entry((&taken.title, &removal.rule)).or_default();
+            *files += 1;
+            *bytes += removal.bytes;
+        }
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(names, (_, bytes))| (std::cmp::Reverse(*bytes), *names));
+    let row = |((owner, rule), (files, bytes)): &((&str, &str), (usize, u64))| {
+        [(*owner).to_owned(), (*rule).to_owned(), files.to_string(), size(*bytes)]
+    };
+    let rows: Vec<_> = sums.iter().map(row).collect();
+    let columns = [words("taken from"), words("by the rule"), numbers("files"), numbers("bytes")];
+    let mut lines = lay_out(&columns, &rows, width, paint);
+    lines.extend(ledger.lifts.iter().flat_map(|(owner, rules)| {
+        rules
+            .iter()
+            .map(move |rule| format!("{owner}: `{rule}` was left out, because something broke with it"))
+    }));
+    lines
+}
+
+/// Lists what was taken away from an image, a file a line: path, rule, bytes, what became of it.
+pub(crate) fn files(ledger: &SlimLedger) -> Vec<String> {
+    let removals = ledger.taken.iter().flat_map(|taken| &taken.removals);
+    let line = |removal: &Removal| {
+        let became = match removal.effect {
+            Effect::Gone => "gone",
+            Effect::Smaller => "smaller",
+        };
+        format!("{}\t{}\t{}\t{became}", removal.path, removal.rule, removal.bytes)
+    };
+    removals.map(line).collect()
+}
+
+/// Writes a ledger as one line of JSON.
+pub(crate) fn ledger_json(ledger: &SlimLedger) -> String {
+    serde_json::to_string(ledger).expect("a ledger has text keys")
+}
+
 fn classes(rule: &Rule) -> String {
     let name = |class| match class {
         minke_build::slim::Class::Base => "base",
@@ -83,6 +129,8 @@ fn takes(rule: &Rule) -> String {
     match rule.how {
         How::Paths => rule.take.join(", "),
         How::Bytecode => format!("{}, where they have bytecode", rule.take.join(", ")),
+        How::Modules => format!("{}, where no other code names them", rule.take.join(", ")),
+        How::Uncompiled => format!("the bytecode of {}", rule.take.join(", ")),
         How::Stubs => "`.pyi` files beside the modules that they describe".to_owned(),
         How::Unimported => {
             format!("directories called {}, without what is imported from them", rule.directories.join(", "))
@@ -118,6 +166,42 @@ mod tests {
             tests                                  −80.5 MB   5.7 %  330.5 MB
             bytecode, for a fast start            +100.0 MB   7.1 %  430.5 MB
         ");
+    }
+
+    #[test]
+    fn a_ledger_is_summed_up_by_owner_and_rule() {
+        let removal = |path: &str, rule: &str, bytes, effect| Removal {
+            path: path.parse().unwrap(),
+            rule: rule.to_owned(),
+            bytes,
+            effect,
+        };
+        let taken = |title: &str, removals| minke_build::slim::Taken {
+            owner: title.split(' ').next().unwrap().to_owned(),
+            title: title.to_owned(),
+            removals,
+        };
+        let ledger = SlimLedger {
+            taken: vec![
+                taken("libc6 2.41", vec![removal("/usr/lib/x.so", "symbol-tables", 10, Effect::Smaller)]),
+                taken(
+                    "numpy 2.3",
+                    vec![
+                        removal("/a/tests/b.py", "tests", 2_000_000, Effect::Gone),
+                        removal("/a/tests/c.py", "tests", 1_000_000, Effect::Gone),
+                    ],
+                ),
+            ],
+            lifts: [("pandas".to_owned(), ["tests".to_owned()].into())].into(),
+            ..SlimLedger::default()
+        };
+        insta::assert_snapshot!(sums(&ledger, 80, Paint::Plain).join("\n"), @r"
+        taken from  by the rule    files   bytes
+        numpy 2.3   tests              2  3.0 MB
+        libc6 2.41  symbol-tables      1    10 B
+        pandas: `tests` was left out, because something broke with it
+        ");
+        assert_eq!(files(&ledger)[1], "/a/tests/b.py\ttests\t2000000\tgone");
     }
 
     #[test]

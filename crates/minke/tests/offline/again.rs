@@ -67,9 +67,11 @@ fn the_reasons_for_another_layer_are_its_fields() {
         system is new
     ");
     assert_snapshot!(why(&town, &["--compression", "none"]), @r"
-        all layers: compression was Gzip, is None
+        all layers: compression was gzip, is none
         system is gone
     ");
+    let reasons = why(&town, &["--compression", "none", "--profile", "smallest"]);
+    assert_snapshot!(reasons, @"all layers: profile was none, is smallest");
 }
 
 /// Everything is rewritten in the same instant, as fast as a program can.

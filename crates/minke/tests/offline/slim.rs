@@ -44,6 +44,16 @@ fn a_profile_takes_what_nobody_imports_and_no_bytecode_of_it_is_made() {
         ["_fast.pyx", "tests/__pycache__/test_it.cpython-311.pyc", "tests/test_it.py"],
         "{built}"
     );
+    // What was taken lies beside the image, and stays there while it has a name.
+    town.succeeds(&["build", "--quiet", "--profile", "lean", "shop", "-t", "slimmed"]);
+    town.succeeds(&["cache", "gc", "--keep-days", "0"]);
+    let ledger = town.succeeds(&["slim", "--files", "slimmed"]).stdout;
+    let taken: Vec<&str> = ledger
+        .lines()
+        .filter_map(|line| line.split_once("site-packages/toy_many/")?.1.rsplit_once('\t'))
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(taken, ["_fast.pyx\tsources\t11", "tests/test_it.py\ttests\t12"], "{ledger}");
     let rungs = built["ladder"]["rungs"].as_array().unwrap();
     let names: Vec<&str> = rungs.iter().filter_map(|rung| rung["name"].as_str()).collect();
     assert!(names.contains(&"tests") && names.contains(&"sources"), "{names:?}");

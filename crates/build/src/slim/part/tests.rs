@@ -97,6 +97,56 @@ fn documentation_of_packages_goes_and_copyright_stays() {
 }
 
 #[test]
+fn what_only_tests_import_goes_unless_other_code_names_it() {
+    let files: [(&str, &[u8]); 6] = [
+        ("a/__init__.py", b"from ._core import used_tests\n"),
+        ("a/_core/_used_tests.abi3.so", b"\x7fELF"),
+        ("a/_core/_idle_tests.cpython-313-x86_64-linux-gnu.so", b"\x7fELF"),
+        ("a/api.py", b"def f():\n    from a._core import _used_tests\n"),
+        ("a/conftest.py", b"from a._core import _idle_tests\n"),
+        ("a/_core/_tests_of_none.py", b""),
+    ];
+    let taken = gone(&wheel("a"), &profile(Profile::Lean), &files);
+    assert_eq!(
+        taken,
+        ["a/_core/_idle_tests.cpython-313-x86_64-linux-gnu.so test-modules", "a/conftest.py test-modules"]
+    );
+    assert_eq!(gone(&wheel("a"), &profile(Profile::Safe), &files), Vec::<String>::new());
+}
+
+#[test]
+fn berkeley_db_goes_and_its_module_says_so() {
+    let yard = Yard::new();
+    let module = "/usr/lib/python3.13/lib-dynload/_dbm.cpython-313-x86_64-linux-gnu.so";
+    let tree = yard.tree(&[(module, b"x"), ("/usr/lib/python3.13/dbm/ndbm.py", b"from _dbm import *\n")]);
+    let slimmed = yard.slim(&base("libpython3.13-stdlib"), &profile(Profile::Lean), &tree);
+    assert_eq!(slimmed.tree.get(&module.parse().unwrap()), None);
+    let hint = yard.text(&slimmed.tree, "/usr/lib/python3.13/_dbm.py");
+    assert!(hint.contains("rules = { python-berkeley-db = false }"), "{hint}");
+}
+
+#[test]
+fn a_library_of_the_base_stays_if_something_else_needs_it() {
+    let yard = Yard::new();
+    let library = "/usr/lib/x86_64-linux-gnu/libdb-5.3.so";
+    let versioned = "/usr/lib/x86_64-linux-gnu/libnsl.so.1";
+    let needed_by_nis = "/usr/lib/x86_64-linux-gnu/libnsl.so.2.0.1";
+    let tree = yard.tree(&[(library, b"x"), (versioned, b"y"), (needed_by_nis, b"z")]);
+    let wishes = Wishes::from_minke_toml("minke.toml".as_ref(), &profile(Profile::Lean)).unwrap();
+    let settings = Settings::of([(crate::settings::Origin::Default, wishes)]);
+    let part = Part { owner: base("libdb5.3t64"), tree: tree.clone(), epoch: minke_cas::Epoch::FIXED };
+    let slimmed = |needed: &[&str]| {
+        let mut orders = orders(&settings, &Lifts::new(), &part).unwrap();
+        orders.keep_libraries(&needed.iter().map(ToString::to_string).collect(), &tree);
+        let slimmed = slim(&yard.store, Rules::shipped(), &orders, &tree).unwrap();
+        slimmed.tree.files().map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(slimmed(&[]), [needed_by_nis]);
+    assert_eq!(slimmed(&["libdb-5.3.so", "libz.so.1"]), [library, needed_by_nis]);
+    assert_eq!(slimmed(&["libnsl.so.1", "libnsl.so.10"]), [versioned, needed_by_nis]);
+}
+
+#[test]
 fn converters_translations_and_headers_go_in_lean_only() {
     let paths = [
         "/usr/include/zlib.h",

@@ -218,7 +218,7 @@ fn settings_with_wrong_values() {
     |
     1 | compression = "brotli"
     |               ^^^^^^^^
-    unknown variant `brotli`, expected one of `gzip`, `zstd`, `none`
+    unknown variant `brotli`, expected one of `gzip`, `gzip-best`, `zstd`, `none`
     help: correct it there; the README lists what can be set
     "#);
     assert_no_work(&town);
