@@ -42,6 +42,8 @@ fn founded(user: User) -> Option<Town> {
     }
     town.project("shop", &[]);
     town.builds(&["shop"]);
+    // The room is furnished before any test looks at what is said: who waits for another to do it says so.
+    town.succeeds(&["run", "--entrypoint", "python", "shop", "-c", "pass"]);
     Some(town)
 }
 
