@@ -25,5 +25,5 @@ pub(crate) fn of_project(host: &Host, project: &Project) -> Epoch {
 /// than the first have one more word in it.
 fn is_lock(name: &str) -> bool {
     let within = |start: &str, end: &str| name.starts_with(start) && name.ends_with(end);
-    within("pylock.", ".toml") || within("minke.", ".lock") || ["pylock.toml", "minke.lock"].contains(&name)
+    within("pylock.", ".toml") || within("minke.", ".lock")
 }

@@ -112,6 +112,7 @@ fn on_settled_base<T>(
             client: &client,
             supply,
             epoch: OnceCell::new(),
+            makes_rooms: OnceCell::new(),
             timings: Mutex::default(),
         };
         let grounded = Grounded { wanted: wanted.clone(), place: place.clone(), before: before.clone() };
@@ -135,6 +136,8 @@ struct Foreman<'request> {
     client: &'request Client,
     supply: Supply<'request>,
     epoch: OnceCell<Epoch>,
+    /// Whether this machine makes sealed rooms, which is found out by making one.
+    makes_rooms: OnceCell<bool>,
     timings: Mutex<Vec<(Hop, Duration)>>,
 }
 

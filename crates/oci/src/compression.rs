@@ -164,16 +164,14 @@ impl FromStr for Compression {
 mod tests {
     use std::io::Read;
 
+    use minke_testkit::Numbers;
+
     use super::*;
 
     /// Words in an order that isn't a run: what a better level finds more in.
     fn text() -> Vec<u8> {
-        let mut seed = 7_u32;
-        let mut next = || {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            seed >> 24
-        };
-        (0..40_000).flat_map(|_| format!("word{} ", next() % 97).into_bytes()).collect()
+        let mut numbers = Numbers::from_seed(7);
+        (0..40_000).flat_map(|_| format!("word{} ", numbers.below(97)).into_bytes()).collect()
     }
 
     #[test]

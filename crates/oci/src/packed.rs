@@ -95,7 +95,8 @@ impl<'store> Tars<'store> {
             return Ok(());
         }
         let opened = self.store.open_blob(&blob.digest)?;
-        let brought = if self.compression == Compression::Gzip && blob.tar_size <= MEMBER_SIZE as u64 {
+        let is_gzip = matches!(self.compression, Compression::Gzip | Compression::GzipBest);
+        let brought = if is_gzip && blob.tar_size <= MEMBER_SIZE as u64 {
             self.at_once(opened, blob, pieces)
         } else {
             self.in_pieces(opened, pieces)

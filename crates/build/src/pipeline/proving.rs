@@ -62,8 +62,17 @@ impl From<Incurable> for BuildError {
 impl Foreman<'_> {
     /// Tells whether slimming is to be proved, and can be.
     pub(super) fn is_provable(&self) -> bool {
-        let policy = self.request.settings.proof.as_ref().map_or(ProofPolicy::default(), |said| said.value);
-        policy != ProofPolicy::Off && Platform::here() == Some(self.platform()) && sealing_available().is_ok()
+        let is_here = Platform::here() == Some(self.platform());
+        self.proof_policy() != ProofPolicy::Off && is_here && self.makes_rooms()
+    }
+
+    fn proof_policy(&self) -> ProofPolicy {
+        self.request.settings.proof.as_ref().map_or(ProofPolicy::default(), |said| said.value)
+    }
+
+    /// Tells whether this machine makes sealed rooms; keys of what is remembered ask it several times a build.
+    fn makes_rooms(&self) -> bool {
+        *self.makes_rooms.get_or_init(|| sealing_available().is_ok())
     }
 
     /// Says why the image will not be proved, where something was to be; nothing if it will.
@@ -72,12 +81,13 @@ impl Foreman<'_> {
     /// [`BuildError::Proof`] if it must be and cannot.
     pub(super) fn unproved(&self) -> Result<Option<String>, BuildError> {
         let settings = &self.request.settings;
-        let policy = settings.proof.as_ref().map_or(ProofPolicy::default(), |said| said.value);
+        let policy = self.proof_policy();
         if policy == ProofPolicy::Off || (settings.check.is_empty() && !slim::is_wanted(settings)) {
             return Ok(None);
         }
         let platform = self.platform();
         let possible = match Platform::here() {
+            Some(here) if here == platform && self.makes_rooms() => Ok(()),
             Some(here) if here == platform => sealing_available().map_err(ProofError::NoRoom),
             _ => Err(ProofError::Foreign { platform }),
         };
@@ -102,7 +112,7 @@ impl Foreman<'_> {
         unproved: Option<String>,
     ) -> Result<Option<String>, BuildError> {
         let settings = &self.request.settings;
-        let is_off = settings.proof.as_ref().is_some_and(|said| said.value == ProofPolicy::Off);
+        let is_off = self.proof_policy() == ProofPolicy::Off;
         if settings.check.is_empty() || is_off || unproved.is_some() {
             if let Some(why) = unproved.as_ref().filter(|_| !settings.check.is_empty()) {
                 self.reporter.warn(format!("the image is {why}"));

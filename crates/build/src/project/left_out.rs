@@ -5,6 +5,7 @@
 //! is shows late, and does no harm: no image depends on it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -49,12 +50,11 @@ const KIND: &str = "left-out-1";
 
 /// Sums up what is left out of a project, by the rules that say so; what cannot be read counts as nothing.
 pub(super) fn sum(
-    (store, root): (&Store, &Path),
+    (store, project): (&Store, Digest),
     began: Option<SystemTime>,
     left_out: &[(&'static str, PathBuf)],
 ) -> BTreeMap<&'static str, LeftOut> {
-    let key = Digest::of(root.canonicalize().unwrap_or_else(|_| root.to_owned()).as_os_str().as_bytes());
-    let known = store.jotted(KIND, &key).and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let known = store.jotted(KIND, &project).and_then(|bytes| postcard::from_bytes(&bytes).ok());
     let known: Noted = known.unwrap_or_default();
     let mut count = Count { known: &known, began, noted: Noted::new() };
     let mut sums: BTreeMap<&'static str, LeftOut> = BTreeMap::new();
@@ -66,7 +66,7 @@ pub(super) fn sum(
     }
     if count.noted != known {
         // Who cannot note it counts again.
-        let _ = postcard::to_allocvec(&count.noted).map(|bytes| store.jot(KIND, &key, &bytes));
+        let _ = postcard::to_allocvec(&count.noted).map(|bytes| store.jot(KIND, &project, &bytes));
     }
     sums
 }
@@ -87,7 +87,7 @@ impl Count<'_> {
             let Some(counted) = known.or_else(|| one(&directory, stat)) else { continue };
             sum.files += counted.here.files;
             sum.bytes += counted.here.bytes;
-            let below = counted.below.iter().map(|name| directory.join(std::ffi::OsStr::from_bytes(name)));
+            let below = counted.below.iter().map(|name| directory.join(OsStr::from_bytes(name)));
             pending.extend(below);
             if self.began.is_some_and(|began| stat.is_settled(began)) {
                 self.noted.insert(name.to_owned(), counted);
@@ -132,7 +132,7 @@ mod tests {
         let left_out = [("environments", at("env")), ("caches", at("core"))];
         // As if it were some time later, so that all of it can be noted.
         let later = SystemTime::now() + Duration::from_secs(10);
-        let count = || sum((&store, project.path()), Some(later), &left_out);
+        let count = || sum((&store, Digest::of(b"project")), Some(later), &left_out);
         let expected = |files, bytes| {
             BTreeMap::from([
                 ("caches", LeftOut { files: 1, bytes: 4 }),
@@ -156,7 +156,7 @@ mod tests {
         fs::write(&file, "1").unwrap();
         let left_out = [("environments", project.path().join("env"))];
         let later = SystemTime::now() + Duration::from_secs(10);
-        let bytes = |began| sum((&store, project.path()), began, &left_out)["environments"].bytes;
+        let bytes = |began| sum((&store, Digest::of(b"project")), began, &left_out)["environments"].bytes;
         assert_eq!(bytes(None), 1);
         fs::write(&file, "22").unwrap();
         assert_eq!(bytes(Some(later)), 2, "nothing was noted by who cannot tell the time");

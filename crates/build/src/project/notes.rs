@@ -112,6 +112,11 @@ impl Notes {
         Self { key, known, began: store.file_time() }
     }
 
+    /// Returns the key of what is noted of the directory.
+    pub(super) fn key(&self) -> Digest {
+        self.key
+    }
+
     /// Returns when looking began, by the clock of the cache's files.
     pub(super) fn began(&self) -> Option<SystemTime> {
         self.began

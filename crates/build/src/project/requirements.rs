@@ -108,8 +108,8 @@ pub(super) fn of_directory(
     if root.join("uv.lock").is_file() && pyproject.is_some() {
         return Ok(Requirements::UvLock);
     }
-    let pylock = optional(&root.join("pylock.toml"))?;
-    if let Some(text) = pylock.filter(|text| made_from(text).is_none()) {
+    let first = Kept::read(root, None, None)?;
+    if let Some(Kept { text, made_from: None, .. }) = first {
         return Ok(Requirements::Pylock(text));
     }
     let has_file = root.join("requirements.txt").is_file();
@@ -130,7 +130,7 @@ pub(super) fn of_directory(
             }
         }
     };
-    unresolved(root, (name.to_owned(), source), None, asked)
+    unresolved(root, (name.to_owned(), source), (None, first), asked)
 }
 
 /// Takes requirements that are to be resolved, with the lock made of them before.
@@ -140,14 +140,20 @@ pub(super) fn of_directory(
 pub(super) fn unresolved(
     root: &Path,
     (name, source): (String, Source),
-    stem: Option<&str>,
+    (stem, first): (Option<&str>, Option<Kept>),
     asked: &Asked<'_>,
 ) -> Result<Requirements, ProjectError> {
-    let lock = lock_name(root, stem, asked)?;
-    let text = optional(&root.join(&lock))?;
-    let mut unresolved = Unresolved { name, source, lock: Some(lock), previous: None };
-    if let Some(text) = text {
-        let fits = made_from(&text) == Some(unresolved.fingerprint(root, asked, &text)?);
+    let here = asked.target.map(|target| target.platform.arch.machine());
+    let is_anothers =
+        |kept: &Kept| kept.machine.as_deref().zip(here).is_some_and(|(made, here)| made != here);
+    let (machine, kept) = match first {
+        Some(first) if is_anothers(&first) => (here, Kept::read(root, stem, here)?),
+        first => (None, first),
+    };
+    let lock = Some(lock_name(stem, machine));
+    let mut unresolved = Unresolved { name, source, lock, previous: None };
+    if let Some(Kept { text, made_from, machine: _ }) = kept {
+        let fits = made_from == Some(unresolved.fingerprint(root, asked, &text)?);
         let state = if fits { Freshness::Current } else { Freshness::Outgrown };
         unresolved.previous = Some(Previous { text, state });
     }
@@ -158,19 +164,12 @@ pub(super) fn unresolved(
 /// short for who builds for one only.
 ///
 /// Spec: <https://packaging.python.org/en/latest/specifications/pylock-toml/#file-name>
-fn lock_name(root: &Path, stem: Option<&str>, asked: &Asked<'_>) -> Result<String, ProjectError> {
-    let name = |more: Option<&str>| {
-        let words: Vec<&str> = stem.into_iter().chain(more).collect();
-        match words.is_empty() {
-            true => "pylock.toml".to_owned(),
-            false => format!("pylock.{}.toml", words.join("-")),
-        }
-    };
-    let first = name(None);
-    let Some(target) = asked.target else { return Ok(first) };
-    let machine = target.platform.arch.machine();
-    let made = optional(&root.join(&first))?.and_then(|text| mark(&text, MACHINE));
-    Ok(if made.is_some_and(|made| made != machine) { name(Some(machine)) } else { first })
+fn lock_name(stem: Option<&str>, machine: Option<&str>) -> String {
+    let words: Vec<&str> = stem.into_iter().chain(machine).collect();
+    match words.is_empty() {
+        true => "pylock.toml".to_owned(),
+        false => format!("pylock.{}.toml", words.join("-")),
+    }
 }
 
 /// Tells who says what a `[project]` table leaves unsaid; none where the table says nothing of dependencies.
@@ -291,14 +290,31 @@ fn essence(text: &str) -> String {
     table.to_string()
 }
 
-/// Reads minke's mark in a lock; a file without it is the user's own.
-fn made_from(text: &str) -> Option<Digest> {
-    mark(text, MADE_FROM)?.parse().ok()
+/// A lock as it lies in a project, and minke's mark in it; a file without that is the user's own.
+pub(super) struct Kept {
+    text: String,
+    made_from: Option<Digest>,
+    machine: Option<String>,
 }
 
-fn mark(text: &str, key: &str) -> Option<String> {
-    let document: DocumentMut = text.parse().ok()?;
-    Some(document.get("tool")?.get("minke")?.get(key)?.as_str()?.to_owned())
+impl Kept {
+    /// Reads a project's lock, of a script or for a machine, if it is there.
+    ///
+    /// # Errors
+    /// [`ProjectError::Io`].
+    pub(super) fn read(
+        root: &Path,
+        stem: Option<&str>,
+        machine: Option<&str>,
+    ) -> Result<Option<Self>, ProjectError> {
+        let Some(text) = optional(&root.join(lock_name(stem, machine)))? else { return Ok(None) };
+        let document: Option<DocumentMut> = text.parse().ok();
+        let mark =
+            |key: &str| Some(document.as_ref()?.get("tool")?.get("minke")?.get(key)?.as_str()?.to_owned());
+        let made_from = mark(MADE_FROM).and_then(|digest| digest.parse().ok());
+        let machine = mark(MACHINE);
+        Ok(Some(Self { text, made_from, machine }))
+    }
 }
 
 /// Puts minke's mark into the text of a lock for a target.

@@ -7,7 +7,7 @@ use std::path::Path;
 use minke_python::{PackageName, Pyproject, Requirement, VersionSpecifiers, WheelFileName};
 use serde::Deserialize;
 
-use super::requirements::unresolved;
+use super::requirements::{Kept, unresolved};
 use super::{Asked, Project, ProjectError, Requirements, Shape, Source, Unresolved, optional};
 
 #[derive(Deserialize)]
@@ -32,7 +32,12 @@ pub(super) fn script(path: &Path, asked: &Asked<'_>) -> Result<Project, ProjectE
         Some(block) if !block.dependencies.is_empty() => {
             // The name of a lock beside others may have no dot in it.
             let stem: String = stem(&name).chars().map(|c| if c == '.' { '-' } else { c }).collect();
-            unresolved(root, (name.clone(), Source::File), Some(&stem), asked)?
+            unresolved(
+                root,
+                (name.clone(), Source::File),
+                (Some(&stem), Kept::read(root, Some(&stem), None)?),
+                asked,
+            )?
         }
         _ => Requirements::Nothing,
     };

@@ -149,7 +149,7 @@ impl Sources {
         let entries = names(root)?;
         scan.directory(Path::new(""), entries, None)?;
         let Scan { files, directories, left_out, .. } = scan;
-        let left_out = left_out::sum((store, root), notes.began(), &left_out);
+        let left_out = left_out::sum((store, notes.key()), notes.began(), &left_out);
         Ok(Self { root: root.to_owned(), files, texts: BTreeMap::new(), notes, directories, left_out })
     }
 

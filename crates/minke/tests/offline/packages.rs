@@ -55,8 +55,12 @@ fn town() -> Option<Town> {
 }
 
 fn command(town: &Town, arguments: &[&str]) -> Command {
+    with_uv(town, &[&["build", "--quiet", "shop"], arguments].concat())
+}
+
+fn with_uv(town: &Town, arguments: &[&str]) -> Command {
     let uv = program("uv").expect("there was one before");
-    let mut command = town.command(&[&["build", "--quiet", "shop"], arguments].concat());
+    let mut command = town.command(arguments);
     command
         .env("PATH", uv.parent().expect("uv lies in a directory"))
         .env("UV_CACHE_DIR", town.path("cache-of-uv"));
@@ -192,7 +196,9 @@ def build_wheel(*_, **__):
 
 #[test]
 fn what_only_the_backend_knows_is_asked_of_it_in_a_room_and_never_of_uv() {
-    let Some(uv) = program("uv") else { return };
+    if program("uv").is_none() {
+        return;
+    }
     let Some(town) = Town::with(&[Wheel::new("toy-till", "1.0"), Wheel::new("toy-till", "2.0")]) else {
         return;
     };
@@ -208,12 +214,8 @@ fn what_only_the_backend_knows_is_asked_of_it_in_a_room_and_never_of_uv() {
     needs("toy-till<2");
     town.write("shop/src/shop/__init__.py", "def main():\n    print('sold')\n");
     let run = |arguments: &[&str]| {
-        let mut command = town.command(arguments);
-        command
-            .env("PATH", uv.parent().expect("uv lies in a directory"))
-            .env("UV_CACHE_DIR", town.path("cache-of-uv"))
-            .env("UV_DEFAULT_INDEX", town.index.url_of("/simple/"))
-            .env("NO_PROXY", "*");
+        let mut command = with_uv(&town, arguments);
+        command.env("UV_DEFAULT_INDEX", town.index.url_of("/simple/")).env("NO_PROXY", "*");
         town.finish(command.spawn().expect("minke starts"))
     };
     assert_snapshot!(run(&["plan", "--quiet", "shop"]).seen(), @r"
