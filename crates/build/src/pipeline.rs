@@ -163,7 +163,7 @@ impl Foreman<'_> {
         let twins = self.twins_packages(&base)?;
         locks::keep(grounded.place.as_deref(), (&grounded.before, &self.supply.lock()), self.locks())?;
         let entry = self.entry(&project, &app, &whole);
-        let unproved = self.unproved()?;
+        let unproved = self.unproved(whole.tally.as_ref())?;
         // Only what is asked for by name is missed in what the image says of itself.
         let label = unproved.as_deref().filter(|_| !self.request.settings.check.is_empty());
         let entry = (&entry, label);
@@ -200,7 +200,8 @@ impl Foreman<'_> {
         let app = self.app(&project, &base, &own)?;
         let (mut later, _) = self.others_parts(&project, &base, &others)?;
         later.extend(self.app_parts((&project, &base), &app)?);
-        self.with_system(&base, later)?;
+        let (parts, _) = self.with_system(&base, later)?;
+        self.pin_lifts(&base, parts)?;
         let now = self.supply.lock();
         locks::keep(grounded.place.as_deref(), (&grounded.before, &now), self.locks())?;
         changes.extend(grounded.before.changes(&now));

@@ -19,7 +19,7 @@ mod uncompiled;
 use minke_python::PackageName;
 
 pub use ladder::{Ladder, Rung, Tally};
-pub use ledger::{Effect, LEDGER, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key};
+pub use ledger::{Effect, LEDGER, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key, owner_version};
 pub use part::{DROP, Orders, Slimmed, slim};
 pub use rules::{Class, Exception, How, Rule, Rules};
 pub use sourceless::without_sources;

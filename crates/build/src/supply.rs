@@ -23,7 +23,7 @@ use crate::needs::Weight;
 use crate::platform::Platform;
 use crate::request::{Host, LockPolicy, Upgrade};
 use crate::settings::Settings;
-use crate::system_lock::{BuildKey, LockedLayer, LockedPlatform, LockedWheel, SystemLock};
+use crate::system_lock::{BuildKey, LockedLayer, LockedLift, LockedPlatform, LockedWheel, SystemLock};
 
 /// The reason of what every image with a Python has.
 pub(crate) const INTERPRETER: &str = "interpreter";
@@ -399,6 +399,33 @@ impl<'build> Supply<'build> {
         self.built.lock().expect(UNPOISONED).insert(key.clone());
         self.now().builds.insert(key, wheels);
         Ok(())
+    }
+
+    /// Returns the rules that the lock lifts.
+    pub fn lifts(&self) -> &BTreeSet<LockedLift> {
+        &self.before.lifts
+    }
+
+    /// Pins which rules are lifted; what was lifted before keeps the reason that the lock has.
+    ///
+    /// # Errors
+    /// [`SupplyError::Outgrown`] if the lock lacks one, and may not be changed.
+    pub fn keep_lifts(&self, lifts: &BTreeSet<LockedLift>) -> Result<(), SupplyError> {
+        let before = |lift: &LockedLift| self.before.lifts.iter().find(|there| there.is_same(lift));
+        let new = lifts.iter().find(|lift| before(lift).is_none());
+        match (self.locks, new) {
+            (LockPolicy::Locked, Some(LockedLift { name, version, broken, why, rule })) => {
+                let what = format!(
+                    "doesn't lift the rule `{rule}` for {name} {version}, with which `{broken}` fails ({why})"
+                );
+                Err(SupplyError::Outgrown { what })
+            }
+            (LockPolicy::Locked, None) => Ok(()),
+            (LockPolicy::Update | LockPolicy::Show, _) => {
+                self.now().lifts = lifts.iter().map(|lift| before(lift).unwrap_or(lift).clone()).collect();
+                Ok(())
+            }
+        }
     }
 
     /// Notes which uv has resolved.

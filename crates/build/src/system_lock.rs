@@ -12,6 +12,7 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet};
 
 use minke_cas::{Digest, SourceUrl};
+use serde::{Deserialize, Serialize};
 
 use crate::debian::Pick;
 use crate::interpreter::InterpreterPin;
@@ -35,6 +36,31 @@ pub struct SystemLock {
     pub builds: BTreeMap<BuildKey, Vec<LockedWheel>>,
     /// What building from sources was found to take.
     pub recipes: BTreeMap<RecipeKey, Recipe>,
+    /// The rules that the proof lifted, on whatever platform it was.
+    pub lifts: BTreeSet<LockedLift>,
+}
+
+/// A rule of slimming that is left out for a distribution or a package, because something breaks with it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedLift {
+    /// The distribution or package, as [`owner_key`](crate::slim::owner_key) names it.
+    pub name: String,
+    /// Its version: another one may do without the lift.
+    pub version: String,
+    /// What broke: a module, an entry point, a file.
+    pub broken: String,
+    /// How it broke.
+    pub why: String,
+    /// The rule.
+    pub rule: String,
+}
+
+impl LockedLift {
+    /// Tells whether it lifts the same as another, for whatever reason.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.version, &self.rule) == (&other.name, &other.version, &other.rule)
+    }
 }
 
 /// What one platform's image has of the distribution.
@@ -119,7 +145,7 @@ pub enum WheelPlace {
 }
 
 /// One line of the difference between two locks.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct Change {
     /// The platform, such as `linux/amd64`, or what else it is of.
     pub of: String,
@@ -186,7 +212,11 @@ impl SystemLock {
             };
             wheels.iter().map(entry).collect::<Vec<_>>()
         });
-        packages.chain(interpreters).chain(builds).collect()
+        let lifts = self.lifts.iter().map(|lift| {
+            let LockedLift { name, version, broken, why, rule } = lift;
+            ((format!("slimming, {rule}"), name.clone()), (version.clone(), format!("{broken}: {why}")))
+        });
+        packages.chain(interpreters).chain(builds).chain(lifts).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::app::{App, Copied};
 use super::base::Base;
-use super::healing::Means;
+use super::healing::{self, Means};
 use super::slimming::{SlimKey, orders_of, sourceless};
 use super::{Foreman, compression, segment};
 use crate::bytecode::{Bytecode, Compiler};
@@ -29,6 +29,7 @@ use crate::project::{Project, Shape};
 use crate::proof::Healed;
 use crate::settings::LayerPolicy;
 use crate::slim::{Lifts, Tally, Uncompiled};
+use crate::system_lock::LockedLift;
 use crate::wheels::{self, Wheel};
 
 /// The layers below the app's, and what the app's depends on besides its own files.
@@ -64,17 +65,19 @@ pub(super) struct Upon {
     pub(super) bench: (Digest, ImagePath),
 }
 
-/// What was asked of the distribution beyond the base, and what came of it.
+/// What `minke.lock` says of what lies above the base: what was asked of the distribution, and what came of it.
 #[derive(Default, Clone, Serialize, Deserialize)]
 pub(super) struct Added {
     pub(super) roots: Roots,
     pub(super) digests: Vec<Digest>,
     /// The libraries that nobody supplies.
     pub(super) lacking: BTreeSet<String>,
+    /// The rules that are lifted, those included that are for others than this image.
+    pub(super) lifts: BTreeSet<LockedLift>,
 }
 
 /// All of a wheel that an image depends on.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct WheelKey<'key>(Digest, String, u64, &'key Provenance);
 
 impl<'key> WheelKey<'key> {
@@ -86,7 +89,7 @@ impl<'key> WheelKey<'key> {
 }
 
 /// All that the ground depends on.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct GroundKey<'key> {
     minke: &'static str,
     base: Digest,
@@ -101,6 +104,15 @@ pub(super) struct GroundKey<'key> {
     layers: String,
     packing: String,
     slim: Option<SlimKey>,
+    lifts: Vec<[String; 3]>,
+}
+
+impl GroundKey<'_> {
+    /// Returns the key of the next build, whose lock will lift what this one lifts; none if that is the same key.
+    pub(super) fn next(&self, added: &Added) -> Option<Self> {
+        let lifts = healing::keys(&added.lifts);
+        (self.slim.is_some() && lifts != self.lifts).then(|| Self { lifts, ..self.clone() })
+    }
 }
 
 /// The ground as it is remembered.
@@ -117,7 +129,7 @@ struct Ground {
 /// The layer of what is the user's own.
 pub(super) const APP: &str = "app";
 
-const KIND: &str = "ground-6";
+const KIND: &str = "ground-7";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
@@ -135,7 +147,7 @@ impl Foreman<'_> {
         let shapes = shapes.chain(copied).collect();
         let key = self.ground_key((project, base), others, shapes)?;
         if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
-            && self.is_still_added(base, &known.added)?
+            && self.is_still_so(base, (&known.added, known.tally.as_ref()))?
         {
             let Ground { layers, added, upon, scripts, tally, said } = known;
             self.reporter.repeat(&said);
@@ -145,7 +157,11 @@ impl Foreman<'_> {
         let laid = made?;
         if matches!(laid.own, Own::All) {
             let Laid { layers, own: _, upon, scripts, added, tally } = laid.clone();
-            self.store.remember(KIND, &key, &Ground { layers, added, upon, scripts, tally, said })?;
+            let next = key.next(&added);
+            let ground = Ground { layers, added, upon, scripts, tally, said };
+            for key in [Some(key), next].iter().flatten() {
+                self.store.remember(KIND, key, &ground)?;
+            }
         }
         Ok(laid)
     }
@@ -174,6 +190,7 @@ impl Foreman<'_> {
             layers: format!("{:?}", self.layer_policy()),
             packing: compression(settings).to_string(),
             slim: self.slim_key(),
+            lifts: healing::keys(&self.locked_lifts()),
         })
     }
 
@@ -181,8 +198,20 @@ impl Foreman<'_> {
         self.request.settings.layers.as_ref().map_or(LayerPolicy::default(), |said| said.value)
     }
 
-    /// Tells whether what was asked of the distribution gives the same packages as when it was remembered.
-    pub(super) fn is_still_added(&self, base: &Base, added: &Added) -> Result<bool, BuildError> {
+    /// Pins what was remembered, and tells whether it would be the same today: what was asked of the distribution gives
+    /// the same packages, and what wasn't proved still cannot be. Only then is it found out whether rooms can be made,
+    /// which takes as long as all else of a build in which nothing has changed.
+    pub(super) fn is_still_so(
+        &self,
+        base: &Base,
+        (added, tally): (&Added, Option<&Tally>),
+    ) -> Result<bool, BuildError> {
+        if let Some(tally) = tally {
+            if !tally.proved && self.is_provable() {
+                return Ok(false);
+            }
+            self.supply.keep_lifts(&added.lifts)?;
+        }
         let Some(distribution) = &base.distribution else { return Ok(true) };
         let picks = self.supply.system(self.platform(), &distribution.roots, &added.roots)?;
         self.supply.keep_lacking(self.platform(), &added.lacking);
@@ -198,7 +227,7 @@ impl Foreman<'_> {
     ) -> Result<Laid, BuildError> {
         let (mut later, scripts) = self.others_parts(project, base, others)?;
         later.extend(self.app_parts((project, base), app)?);
-        let (parts, added) = self.with_system(base, later)?;
+        let (parts, mut added) = self.with_system(base, later)?;
         let settled = self.settle(parts)?;
         let policy = self.layer_policy();
         let made = self.made(base)?;
@@ -207,6 +236,7 @@ impl Foreman<'_> {
         let is_apart = policy != LayerPolicy::Single && settled.is_apart();
         let means = Means { base, bench: &bench, compiler: compiler.as_ref() };
         let Healed { lifts, put_back } = self.healed(means, &settled)?;
+        added.lifts = self.supply.lock().lifts;
         // What a base image has stays in its own layers, as it is.
         let settled_parts = settled.parts;
         let slimmed = self.slimmed(settled_parts.clone(), &settled.tree, &lifts)?;

@@ -2,6 +2,8 @@
 //!
 //! The base and the standard library are proved by themselves, once for all projects that have them; then all that lies
 //! below the app's layer. Nothing of the user's own is looked at, so that an edit of it proves nothing again.
+//!
+//! What is lifted stands in `minke.lock`, and is lifted from the beginning where it does: also by who can prove nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +19,8 @@ use crate::bytecode::Compiler;
 use crate::event::{Hop, Unit};
 use crate::parts::{Owner, Part, Settled};
 use crate::proof::{self, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard};
-use crate::slim::{Lifts, PutBack, SlimLedger};
+use crate::slim::{self, Lifts, PutBack, Rules, SlimLedger};
+use crate::system_lock::LockedLift;
 
 /// What compiles the parts of an image.
 #[derive(Clone, Copy)]
@@ -55,12 +58,68 @@ struct Key<'key> {
 const KIND: &str = "healed-1";
 
 impl Foreman<'_> {
-    /// Returns the lifts with which all works that works unslimmed, and says them; none where nothing is to be proved, or
-    /// can be.
+    /// Returns the lifts with which all works that works unslimmed, pins and says them; those that the lock has where
+    /// nothing is to be proved, or can be.
     pub(super) fn healed(&self, means: Means<'_>, settled: &Settled) -> Result<Healed, BuildError> {
-        let Some(slim) = self.slim_key().filter(|_| self.is_provable()) else {
-            return Ok(Healed::default());
+        let Some(slim) = self.slim_key() else { return Ok(Healed::default()) };
+        let titles: BTreeSet<(&str, &str)> = settled.parts.iter().map(|part| title(&part.owner)).collect();
+        let mut lifts = self.locked_lifts();
+        lifts.retain(|lift| !is_outgrown(lift, &titles));
+        let known = of_titles(&lifts, &titles);
+        let healed = match self.is_provable() {
+            true => self.healed_by_proof((means, settled), &slim, known)?,
+            false => Healed { lifts: known, put_back: Vec::new() },
         };
+        let lift = |PutBack { owner, rule, bytes: _, broken, why }: &PutBack| {
+            let (_, version) = titles.iter().find(|(name, _)| name == owner).copied().unwrap_or_default();
+            let (name, version) = (owner.clone(), version.to_owned());
+            LockedLift {
+                name,
+                version,
+                broken: broken.clone(),
+                why: why.replace('\n', " "),
+                rule: rule.clone(),
+            }
+        };
+        lifts.extend(healed.put_back.iter().map(lift));
+        self.supply.keep_lifts(&lifts)?;
+        let applies = |lift: &&LockedLift| titles.contains(&(lift.name.as_str(), lift.version.as_str()));
+        for LockedLift { name, version: _, broken, why, rule } in lifts.iter().filter(applies) {
+            self.reporter.note(format!(
+                "the rule `{rule}` is lifted for {name}, for without what it takes `{broken}` fails ({why})"
+            ));
+        }
+        Ok(healed)
+    }
+
+    /// Finds out what the lock has to lift.
+    pub(super) fn pin_lifts(&self, base: &Base, parts: Vec<Part>) -> Result<(), BuildError> {
+        if !slim::is_wanted(&self.request.settings) {
+            return Ok(());
+        }
+        let made = self.made(base)?;
+        let bench = (made.bench.tree.digest(), made.bench.program.clone());
+        let means = Means { base, bench: &bench, compiler: made.compiler.as_ref() };
+        self.healed(means, &self.settle(parts)?).map(drop)
+    }
+
+    /// Returns what the lock lifts, but for what is to be found out again.
+    pub(super) fn locked_lifts(&self) -> BTreeSet<LockedLift> {
+        if !slim::is_wanted(&self.request.settings) {
+            return BTreeSet::new();
+        }
+        let is_upgraded = |lift: &LockedLift| self.request.upgrade.covers(&lift.name) && self.is_provable();
+        let is_rule = |lift: &LockedLift| Rules::shipped().get(&lift.rule).is_some();
+        let stays = |lift: &&LockedLift| is_rule(lift) && !is_upgraded(lift);
+        self.supply.lifts().iter().filter(stays).cloned().collect()
+    }
+
+    fn healed_by_proof(
+        &self,
+        (means, settled): (Means<'_>, &Settled),
+        slim: &SlimKey,
+        lifts: Lifts,
+    ) -> Result<Healed, BuildError> {
         let ward = |of: fn(&Owner) -> bool, python: ImagePath, standard| {
             let parts = settled.parts.iter().filter(|part| of(&part.owner)).cloned().collect();
             Ward { foreman: self, means, parts, whole: &settled.tree, python, standard }
@@ -70,21 +129,23 @@ impl Foreman<'_> {
         let base = ward(is_base, venv.interpreter.clone(), Standard::Tried);
         // An image that is the base is not slimmed.
         let of_base = match joined(&base.parts).resolve_file(&venv.interpreter) {
-            Some(_) => self.remembered(&base, &slim, Lifts::new())?,
+            Some(_) => {
+                let is_base =
+                    |name: &String| base.parts.iter().any(|part| slim::owner_key(&part.owner) == name);
+                let of_base = lifts.iter().filter(|(name, _)| is_base(name));
+                self.remembered(
+                    &base,
+                    slim,
+                    of_base.map(|(name, rules)| (name.clone(), rules.clone())).collect(),
+                )?
+            }
             None => Healed::default(),
         };
         let is_below = |owner: &Owner| !matches!(owner, Owner::Project { .. });
         let below = ward(is_below, venv.program(), Standard::Trusted);
-        let of_below = self.remembered(&below, &slim, of_base.lifts)?;
-        let put_back = [of_base.put_back, of_below.put_back].concat();
-        for back in &put_back {
-            let PutBack { owner, rule, bytes: _, broken, why } = back;
-            self.reporter.note(format!(
-                "the rule `{rule}` is lifted for {owner}, for without what it takes `{broken}` fails ({why}); \
-                 `rules = {{ {rule} = false }}` in [tool.minke.slim.package.{owner}] does so without a proof"
-            ));
-        }
-        Ok(Healed { lifts: of_below.lifts, put_back })
+        let known = lifts.into_iter().chain(of_base.lifts).collect();
+        let of_below = self.remembered(&below, slim, known)?;
+        Ok(Healed { lifts: of_below.lifts, put_back: [of_base.put_back, of_below.put_back].concat() })
     }
 
     fn remembered(&self, ward: &Ward<'_, '_>, slim: &SlimKey, lifts: Lifts) -> Result<Healed, BuildError> {
@@ -145,6 +206,35 @@ impl Patient for Ward<'_, '_> {
         })?;
         ends.map_err(|error| BuildError::Proof(ProofError::Closure(error)))
     }
+}
+
+/// Returns what a ground depends on of lifts: all but their reasons.
+pub(super) fn keys(lifts: &BTreeSet<LockedLift>) -> Vec<[String; 3]> {
+    let key = |lift: &LockedLift| [lift.name.clone(), lift.version.clone(), lift.rule.clone()];
+    lifts.iter().map(key).collect()
+}
+
+/// Returns the lifts that are for what is in an image.
+fn of_titles(lifts: &BTreeSet<LockedLift>, titles: &BTreeSet<(&str, &str)>) -> Lifts {
+    let mut known = Lifts::new();
+    for LockedLift { name, version, rule, .. } in lifts {
+        if titles.contains(&(name.as_str(), version.as_str())) {
+            known.entry(name.clone()).or_default().insert(rule.clone());
+        }
+    }
+    known
+}
+
+/// Tells whether a lift is for another version than the image has. What the image doesn't have at all, another
+/// platform's or group's may.
+fn is_outgrown(lift: &LockedLift, titles: &BTreeSet<(&str, &str)>) -> bool {
+    !titles.contains(&(lift.name.as_str(), lift.version.as_str()))
+        && titles.iter().any(|(name, _)| *name == lift.name)
+}
+
+/// Returns an owner's name and version.
+fn title(owner: &Owner) -> (&str, &str) {
+    (slim::owner_key(owner), slim::owner_version(owner))
 }
 
 /// Joins settled parts, of which no two have one path.

@@ -84,6 +84,9 @@ impl Foreman<'_> {
         }
         inputs.add("all layers", "compression", compression(&self.request.settings).to_string());
         inputs.add("all layers", "profile", slim::profile(&self.request.settings).to_string());
+        for lift in self.supply.lock().lifts {
+            inputs.add("all layers", format!("`{}` lifted for {}", lift.rule, lift.name), lift.version);
+        }
         for (field, value) in slim::said(&self.request.settings) {
             inputs.add("all layers", field, value);
         }

@@ -91,7 +91,7 @@ impl Foreman<'_> {
         parts.push(cache.map_err(BuildError::Native)?);
         parts.extend(later);
         let digests = picks.iter().map(|pick| pick.digest).collect();
-        Ok((parts, Added { roots: more, digests, lacking }))
+        Ok((parts, Added { roots: more, digests, lacking, lifts: BTreeSet::new() }))
     }
 
     /// Says what the parts' ELF files miss in a base that no distribution adds to; returns as

@@ -11,7 +11,7 @@ use crate::event::{Hop, Unit};
 use crate::platform::Platform;
 use crate::proof::{self, ClosureError, ImportError, Incurable, SmokeError};
 use crate::settings::ProofPolicy;
-use crate::slim;
+use crate::slim::Tally;
 
 /// The label of an image that nobody could prove.
 pub(super) const LABEL: &str = "minke.proof";
@@ -62,8 +62,12 @@ impl From<Incurable> for BuildError {
 impl Foreman<'_> {
     /// Tells whether slimming is to be proved, and can be.
     pub(super) fn is_provable(&self) -> bool {
-        let is_here = Platform::here() == Some(self.platform());
-        self.proof_policy() != ProofPolicy::Off && is_here && self.makes_rooms()
+        self.is_to_prove() && self.makes_rooms()
+    }
+
+    /// Tells whether slimming is to be proved, if this machine makes rooms.
+    pub(super) fn is_to_prove(&self) -> bool {
+        self.proof_policy() != ProofPolicy::Off && Platform::here() == Some(self.platform())
     }
 
     fn proof_policy(&self) -> ProofPolicy {
@@ -75,14 +79,16 @@ impl Foreman<'_> {
         *self.makes_rooms.get_or_init(|| sealing_available().is_ok())
     }
 
-    /// Says why the image will not be proved, where something was to be; nothing if it will.
+    /// Says why the image will not be proved, where something was to be; nothing if it will, or what slimming left was
+    /// proved before, which asks for no room.
     ///
     /// # Errors
     /// [`BuildError::Proof`] if it must be and cannot.
-    pub(super) fn unproved(&self) -> Result<Option<String>, BuildError> {
+    pub(super) fn unproved(&self, tally: Option<&Tally>) -> Result<Option<String>, BuildError> {
         let settings = &self.request.settings;
         let policy = self.proof_policy();
-        if policy == ProofPolicy::Off || (settings.check.is_empty() && !slim::is_wanted(settings)) {
+        if policy == ProofPolicy::Off || (settings.check.is_empty() && tally.is_none_or(|tally| tally.proved))
+        {
             return Ok(None);
         }
         let platform = self.platform();

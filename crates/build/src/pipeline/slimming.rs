@@ -29,8 +29,8 @@ pub(super) struct Slimmer {
 pub(super) struct SlimKey {
     rules: Digest,
     settings: String,
-    /// Whether it was proved: where no room can be made, nothing is lifted.
-    proved: bool,
+    /// Whether it is to be proved, if it can be.
+    to_prove: bool,
 }
 
 impl Foreman<'_> {
@@ -119,6 +119,7 @@ impl Foreman<'_> {
             put_back: put_back.clone(),
             bytecode: bytecode_of(compiled),
             ledger: Some(self.store.put(&bytes)?),
+            proved: self.is_provable(),
         })
     }
 
@@ -128,7 +129,7 @@ impl Foreman<'_> {
         slim::is_wanted(settings).then(|| {
             let Settings { slim, slim_packages, .. } = settings;
             let said = format!("{} {slim:?} {slim_packages:?}", slim::profile(settings));
-            SlimKey { rules: Rules::shipped().digest(), settings: said, proved: self.is_provable() }
+            SlimKey { rules: Rules::shipped().digest(), settings: said, to_prove: self.is_to_prove() }
         })
     }
 

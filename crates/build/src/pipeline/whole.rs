@@ -41,7 +41,7 @@ struct Key<'key> {
     module: String,
 }
 
-const KIND: &str = "whole-4";
+const KIND: &str = "whole-5";
 
 impl Foreman<'_> {
     /// Returns all layers.
@@ -62,7 +62,7 @@ impl Foreman<'_> {
             module: app::module(project),
         };
         if let Some(known) = self.store.recall::<_, Whole>(KIND, &key)
-            && self.is_still_added(base, &known.added)?
+            && self.is_still_so(base, (&known.added, known.tally.as_ref()))?
         {
             self.reporter.repeat(&known.said);
             return Ok(known);
@@ -70,6 +70,9 @@ impl Foreman<'_> {
         let (made, said) = self.reporter.overhear(|| self.make_whole((project, base), others, app));
         let whole = Whole { said, ..made? };
         self.store.remember(KIND, &key, &whole)?;
+        if let Some(below) = key.below.next(&whole.added) {
+            self.store.remember(KIND, &Key { below, ..key }, &whole)?;
+        }
         Ok(whole)
     }
 

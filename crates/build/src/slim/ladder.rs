@@ -28,6 +28,8 @@ pub struct Tally {
     pub bytecode: u64,
     /// The ledger, a blob in the store.
     pub ledger: Option<Digest>,
+    /// Whether what is left was tried.
+    pub proved: bool,
 }
 
 /// One step.
@@ -118,6 +120,7 @@ mod tests {
             }],
             bytecode: 100_000_000,
             ledger: None,
+            proved: true,
         };
         let ladder = Ladder::of(&tally, 1_000, 2_000);
         assert_eq!(ladder.naive, FAT_BASE + 400_003_000);

@@ -120,6 +120,15 @@ pub fn owner_key(owner: &Owner) -> &str {
     }
 }
 
+/// Returns the version of what an owner brings; nothing where there is none.
+pub fn owner_version(owner: &Owner) -> &str {
+    match owner {
+        Owner::Base { name } | Owner::System { name } => name.split(' ').nth(1).unwrap_or_default(),
+        Owner::Distribution { version, .. } => version,
+        Owner::Image { .. } | Owner::Project { .. } | Owner::Minke { .. } => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +160,6 @@ mod tests {
         let numpy =
             Owner::Distribution { name: "numpy".to_owned(), version: "2.3".to_owned(), wheel_size: 1 };
         assert_eq!((owner_key(&libc), owner_key(&numpy)), ("libc6", "numpy"));
+        assert_eq!((owner_version(&libc), owner_version(&numpy)), ("2.41-12", "2.3"));
     }
 }

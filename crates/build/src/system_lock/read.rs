@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::{
-    BuildKey, LockedArchive, LockedBuilder, LockedLayer, LockedPlatform, LockedWheel, Recipe, RecipeKey,
-    SystemLock, VERSION, WheelPlace,
+    BuildKey, LockedArchive, LockedBuilder, LockedLayer, LockedLift, LockedPlatform, LockedWheel, Recipe,
+    RecipeKey, SystemLock, VERSION, WheelPlace,
 };
 use crate::debian::Pick;
 use crate::interpreter::InterpreterPin;
@@ -77,6 +77,8 @@ struct File {
     builds: Vec<Spanned<BuildTable>>,
     #[serde(default)]
     sources: Vec<Spanned<SourcesTable>>,
+    #[serde(default, rename = "lift")]
+    lifts: Vec<Spanned<LockedLift>>,
 }
 
 #[derive(Deserialize)]
@@ -197,7 +199,7 @@ pub(super) fn parse(text: &str) -> Result<SystemLock, SystemLockError> {
     if *version.get_ref() != VERSION {
         return Err(SystemLockError::Newer { line: at(version.span()), found: version.into_inner() });
     }
-    let File { _version, uv, platforms, builds, sources } =
+    let File { _version, uv, platforms, builds, sources, lifts } =
         toml::from_str(text).map_err(SystemLockError::Syntax)?;
     let mut lock = SystemLock { uv, ..SystemLock::default() };
     for table in platforms {
@@ -217,6 +219,14 @@ pub(super) fn parse(text: &str) -> Result<SystemLock, SystemLockError> {
         if lock.builds.insert(key, all.into_iter().map(wheel).collect()).is_some() {
             return Err(SystemLockError::Twice { line, name });
         }
+    }
+    for table in lifts {
+        let (line, lift) = (at(table.span()), table.into_inner());
+        if lock.lifts.iter().any(|there| there.is_same(&lift)) {
+            let name = format!("{} of {} {}", lift.rule, lift.name, lift.version);
+            return Err(SystemLockError::Twice { line, name });
+        }
+        lock.lifts.insert(lift);
     }
     for table in sources {
         let line = at(table.span());

@@ -54,6 +54,7 @@ fn lock() -> SystemLock {
         platforms: BTreeMap::from([(Platform::Amd64, platform)]),
         builds: BTreeMap::from([(key, vec![wheel])]),
         recipes: BTreeMap::new(),
+        lifts: BTreeSet::new(),
     }
 }
 
@@ -98,6 +99,62 @@ fn what_things_are_built_with_stands_beside_what_the_image_has() {
         sha256 = "6de3d5a0f9c53855035a06fc2594ed876ecc5dec17e7b5e8f9aabf1cc19c0623"
         system = { "libpq-dev" = ["the program `pg_config`"] }
         tools = "compilers"
+    "#);
+}
+
+/// A rule that is lifted for a distribution.
+fn lift(name: &str, version: &str) -> LockedLift {
+    LockedLift {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        broken: "jedi.api".to_owned(),
+        why: "FileNotFoundError: \"builtins.pyi\"\nis missing".to_owned(),
+        rule: "stubs".to_owned(),
+    }
+}
+
+#[test]
+fn what_is_lifted_stands_at_the_end_with_its_reason() {
+    let lock = SystemLock { lifts: BTreeSet::from([lift("jedi", "0.19.2")]), ..lock() };
+    let text = lock.text();
+    assert_eq!(SystemLock::parse(&text).unwrap(), lock);
+    let table = text.split("\n\n").last().unwrap();
+    insta::assert_snapshot!(table, @r#"
+        [[lift]]
+        name = "jedi"
+        version = "0.19.2"
+        broken = "jedi.api"
+        why = """
+        FileNotFoundError: "builtins.pyi"
+        is missing"""
+        rule = "stubs"
+    "#);
+    // Cut off anywhere, it is no lift.
+    let lines: Vec<&str> = table.lines().collect();
+    for end in 1..lines.len() {
+        let cut = text.replace(table, &lines[..end].join("\n"));
+        assert!(matches!(SystemLock::parse(&cut), Err(SystemLockError::Syntax(_))), "{cut}");
+    }
+    insta::assert_snapshot!(SystemLock::parse(&format!("{text}\n{table}")).unwrap_err(), @"line 64: `stubs of jedi 0.19.2` is there twice");
+}
+
+#[test]
+fn what_is_lifted_for_another_version_is_a_change() {
+    let of = |version: &str| SystemLock { lifts: BTreeSet::from([lift("jedi", version)]), ..lock() };
+    insta::assert_debug_snapshot!(of("0.19.2").changes(&of("0.20.0")), @r#"
+        [
+            Change {
+                of: "slimming, stubs",
+                name: "jedi",
+                before: Some(
+                    "0.19.2",
+                ),
+                after: Some(
+                    "0.20.0",
+                ),
+                why: "jedi.api: FileNotFoundError: \"builtins.pyi\"\nis missing",
+            },
+        ]
     "#);
 }
 

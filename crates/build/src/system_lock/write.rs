@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    BuildKey, LockedArchive, LockedBuilder, LockedLayer, LockedPlatform, LockedWheel, Recipe, RecipeKey,
-    SystemLock, VERSION, WheelPlace,
+    BuildKey, LockedArchive, LockedBuilder, LockedLayer, LockedLift, LockedPlatform, LockedWheel, Recipe,
+    RecipeKey, SystemLock, VERSION, WheelPlace,
 };
 use crate::debian::Pick;
 use crate::interpreter::InterpreterPin;
@@ -16,7 +16,7 @@ const HEADER: &str = "\
 ";
 
 pub(super) fn text(lock: &SystemLock) -> String {
-    let SystemLock { uv, platforms, builds, recipes } = lock;
+    let SystemLock { uv, platforms, builds, recipes, lifts } = lock;
     let mut text = format!("{HEADER}version = {VERSION}\n");
     if let Some(uv) = uv {
         line(&mut text, "uv", &quoted(uv));
@@ -29,6 +29,12 @@ pub(super) fn text(lock: &SystemLock) -> String {
     }
     for (key, recipe) in recipes {
         write_recipe(&mut text, key, recipe);
+    }
+    for LockedLift { name, version, broken, why, rule } in lifts {
+        text.push_str("\n[[lift]]\n");
+        // All have to be there: a table that was cut off has no rule.
+        let fields = [("name", name), ("version", version), ("broken", broken), ("why", why), ("rule", rule)];
+        fields.into_iter().for_each(|(key, value)| line(&mut text, key, &quoted(value)));
     }
     text
 }

@@ -156,6 +156,7 @@ mod tests {
             put_back: Vec::new(),
             bytecode: 100_000_000,
             ledger: None,
+            proved: true,
         };
         insta::assert_snapshot!(ladder(&Ladder::of(&tally, 1_000_000, 40_000_000), 80, Paint::Plain), @r"
             what was done                             bytes   share      left

@@ -33,7 +33,7 @@ fn a_profile_takes_what_nobody_imports_and_no_bytecode_of_it_is_made() {
     let wheels = [wheel()];
     let Some(town) = Town::with(&wheels) else { return };
     town.project("shop", &wheels);
-    let whole = town.builds(&["shop", "-o", "oci:whole"]);
+    let whole = town.builds(&["shop", "--profile", "none", "-o", "oci:whole"]);
     let built = town.succeeds(&["build", "--quiet", "--json", "--profile", "lean", "shop", "-o", "oci:lean"]);
     let built: Value = serde_json::from_str(&built.stdout).unwrap();
     assert_ne!(built["reference"].as_str(), Some(whole.as_str()));
@@ -61,7 +61,7 @@ fn a_profile_takes_what_nobody_imports_and_no_bytecode_of_it_is_made() {
     let again = town.succeeds(&["build", "--quiet", "--json", "--profile", "lean", "shop"]);
     let again: Value = serde_json::from_str(&again.stdout).unwrap();
     assert_eq!((&again["reference"], &again["ladder"]), (&built["reference"], &built["ladder"]));
-    assert_eq!(town.builds(&["shop"]), whole);
+    assert_eq!(town.builds(&["shop", "--profile", "none"]), whole);
 }
 
 #[test]
@@ -131,6 +131,8 @@ fn what_breaks_without_what_a_rule_takes_is_put_back_and_that_is_said() {
     let all = "import toy_template, toy_silent, toy_reader; print('fine')";
     for (profile, expected) in [("lean", LEAN), ("smallest", SMALLEST)] {
         let build = ["build", "--json", "--profile", profile, "shop"];
+        let forget = || drop(std::fs::remove_file(town.path("shop/minke.lock")));
+        forget();
         let first = town.succeeds(&build);
         assert_eq!(put_back(&first.stdout), expected);
         let ran = town.succeeds(&["run", "--entrypoint", "python", "shop", "-c", all]);
@@ -145,16 +147,93 @@ fn what_breaks_without_what_a_rule_takes_is_put_back_and_that_is_said() {
         assert!(!hops(&more).contains("proof"), "{more}");
         std::fs::remove_file(town.path("shop/new.py")).unwrap();
         std::fs::remove_dir_all(town.path("cache")).unwrap();
+        forget();
         let cold = town.succeeds(&build);
         assert_eq!(
             (reference(&cold.stdout), put_back(&cold.stdout)),
             (reference(&first.stdout), put_back(&first.stdout))
         );
     }
-    town.write("shop/minke.toml", "proof = \"off\"\n");
-    let built = town.succeeds(&["build", "--json", "--profile", "lean", "shop"]);
-    assert_eq!(put_back(&built.stdout), [""; 0]);
-    assert_eq!(town.minke(&["run", "--entrypoint", "python", "shop", "-c", all]).status, 1);
+}
+
+fn lock_text(town: &Town) -> String {
+    std::fs::read_to_string(town.path("shop/minke.lock")).expect("there is a lock")
+}
+
+/// The lifts that a project's lock has.
+fn locked_lifts(town: &Town) -> Vec<String> {
+    let lock: toml::Table = lock_text(town).parse().unwrap();
+    let lifts = lock.get("lift").and_then(toml::Value::as_array).into_iter().flatten();
+    let text = |lift: &toml::Value, key: &str| lift[key].as_str().unwrap().to_owned();
+    lifts.map(|lift| ["rule", "name", "version"].map(|key| text(lift, key)).join(" ")).collect()
+}
+
+#[test]
+fn what_was_lifted_stands_in_the_lock_and_is_lifted_by_who_can_prove_nothing() {
+    let wheels = needy();
+    let Some(town) = Town::with(&wheels) else { return };
+    if !User::Myself.can_make_containers() {
+        return skip("this machine makes no containers");
+    }
+    town.project("shop", &wheels);
+    // Without a lock, who proves nothing makes what doesn't work.
+    let blind = town.builds(&["shop", "--profile", "lean", "--proof", "off"]);
+    assert_eq!(locked_lifts(&town), [""; 0]);
+    let refused = town.minke(&["build", "--quiet", "--profile", "lean", "--locked", "shop"]);
+    insta::assert_snapshot!(refused.seen(), @r"
+        status: 1
+        stderr: error: cannot choose the image's packages
+          because: `minke.lock` doesn't lift the rule `headers` for toy-silent 1, with which `toy_silent` fails (RuntimeError: odd), and `--locked` forbids to change it
+          help: run `minke lock`, and commit what it changes
+    ");
+    let proved = town.builds(&["shop", "--profile", "lean"]);
+    assert_ne!(proved, blind);
+    let lifted = ["headers toy-silent 1", "sources toy-template 1"];
+    assert_eq!(locked_lifts(&town), lifted);
+    let lock = lock_text(&town);
+    // Nothing is made for the second time because the lock says it now.
+    let again = town.succeeds(&["build", "--profile", "lean", "--locked", "shop"]).stderr;
+    let hops = again.rsplit_once("took ").unwrap().1;
+    assert!(!hops.contains("layers") && !hops.contains("proof"), "{again}");
+    for proof in ["off", "auto"] {
+        std::fs::remove_dir_all(town.path("cache")).unwrap();
+        let cold = town.builds(&["shop", "--profile", "lean", "--locked", "--proof", proof]);
+        assert_eq!(cold, proved, "{proof}");
+    }
+    // A build without slimming leaves the lock as it is.
+    town.builds(&["shop", "--profile", "none"]);
+    assert_eq!(lock_text(&town), lock);
+}
+
+#[test]
+fn a_lift_goes_with_the_version_it_is_for_and_an_upgrade_finds_out_anew() {
+    let wheels = needy();
+    let Some(town) = Town::with(&wheels) else { return };
+    if !User::Myself.can_make_containers() {
+        return skip("this machine makes no containers");
+    }
+    town.project("shop", &wheels);
+    town.write("shop/minke.toml", "[slim]\nprofile = \"lean\"\n");
+    // Locking finds out what building would.
+    let locked = town.succeeds(&["lock", "shop"]);
+    assert_eq!(locked_lifts(&town), ["headers toy-silent 1", "sources toy-template 1"], "{}", locked.stderr);
+    town.builds(&["shop", "--locked"]);
+    // Of what is not in the image, the lock says it still; what nobody needs any more goes with an upgrade.
+    let lock = lock_text(&town);
+    let stale = |name: &str, version: &str| {
+        format!(
+            "\n[[lift]]\nname = \"{name}\"\nversion = \"{version}\"\nbroken = \"x\"\nwhy = \"y\"\nrule = \"tests\"\n"
+        )
+    };
+    let (other, old, same) = (stale("toy-other", "1"), stale("toy-reader", "0"), stale("toy-reader", "1"));
+    town.write("shop/minke.lock", format!("{lock}{other}{old}{same}"));
+    town.builds(&["shop"]);
+    let kept = ["tests toy-other 1", "tests toy-reader 1", "headers toy-silent 1", "sources toy-template 1"];
+    let mut now = locked_lifts(&town);
+    now.sort_by_key(|line| line.split(' ').nth(1).unwrap().to_owned());
+    assert_eq!(now, kept);
+    town.succeeds(&["lock", "shop", "--upgrade"]);
+    assert_eq!(locked_lifts(&town), ["headers toy-silent 1", "sources toy-template 1"]);
 }
 
 const LEAN: &[&str] = &[
