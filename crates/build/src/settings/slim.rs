@@ -23,7 +23,7 @@ pub enum Profile {
 
 impl Profile {
     /// What holds where nothing is said.
-    pub const DEFAULT: Self = Self::None;
+    pub const DEFAULT: Self = Self::Lean;
 
     /// Returns the word for it.
     pub fn name(self) -> &'static str {

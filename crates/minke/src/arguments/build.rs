@@ -24,7 +24,7 @@ Examples:
   minke build ~/src/shop -t shop:1.4 --load
   minke build report.py
   minke build --why
-  minke build --profile lean
+  minke build --profile smallest
   minke build --debug
   minke build --from 'ipython>=9' -t ipython
   minke build --group prod --env TZ=UTC -o oci-archive:shop.tar
@@ -81,7 +81,7 @@ pub(crate) struct ImageArguments {
     /// How layers are compressed; zstd is refused by Docker before 23 [default: gzip; gzip-best with the profile smallest]
     #[arg(long, value_name = "HOW")]
     pub(crate) compression: Option<Squeezing>,
-    /// How much the image does without: none, safe, lean or smallest; `minke slim --rules` says what [default: none]
+    /// How much the image does without: none, safe, lean or smallest; `minke slim --rules` says what [default: lean]
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<Profile>,
     /// How the image is cut into layers [default: shared]

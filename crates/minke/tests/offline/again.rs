@@ -50,7 +50,7 @@ fn an_edit_unpacks_nothing_and_is_the_same_as_a_build_from_nothing() {
     assert_eq!(work(&town, &[]), "");
     assert_eq!(town.builds(&["shop"]), afresh(&town));
     town.write("shop/more.py", "");
-    assert_eq!(work(&town, &[]), "unpack fetch fetch", "a new path may be in the way of another's");
+    assert_eq!(work(&town, &[]), "unpack fetch fetch slim", "a new path may be in the way of another's");
     assert_eq!(town.builds(&["shop"]), afresh(&town));
 }
 
@@ -71,7 +71,7 @@ fn the_reasons_for_another_layer_are_its_fields() {
         system is gone
     ");
     let reasons = why(&town, &["--compression", "none", "--profile", "smallest"]);
-    assert_snapshot!(reasons, @"all layers: profile was none, is smallest");
+    assert_snapshot!(reasons, @"all layers: profile was lean, is smallest");
 }
 
 /// Everything is rewritten in the same instant, as fast as a program can.
