@@ -65,7 +65,7 @@ impl Foreman<'_> {
         })?;
         let mut ledger = SlimLedger {
             profile: slim::profile(settings).to_string(),
-            rules: Some(Rules::shipped().digest()),
+            rules: Some(Rules::shipped_digest()),
             taken: Vec::new(),
             lifts: lifts.clone(),
         };
@@ -129,7 +129,7 @@ impl Foreman<'_> {
         slim::is_wanted(settings).then(|| {
             let Settings { slim, slim_packages, .. } = settings;
             let said = format!("{} {slim:?} {slim_packages:?}", slim::profile(settings));
-            SlimKey { rules: Rules::shipped().digest(), settings: said, to_prove: self.is_to_prove() }
+            SlimKey { rules: Rules::shipped_digest(), settings: said, to_prove: self.is_to_prove() }
         })
     }
 
