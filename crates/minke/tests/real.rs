@@ -169,10 +169,10 @@ fn what_the_examples_promise_they_keep() {
 #[test]
 fn the_base_keeps_its_promises() {
     let world = World::open();
-    world.build("hello", &[]);
+    world.build_whole("hello", "hello-whole", &[]);
     let bind = format!("{}:/base.py:ro", world::inside("base.py").display());
     let run = |mut minke: Command| {
-        output(minke.args(["run", "-v", &bind, "--entrypoint", "python", "hello", "/base.py"]))
+        output(minke.args(["run", "-v", &bind, "--entrypoint", "python", "hello-whole", "/base.py"]))
     };
     let said: Vec<String> = world.minke_as_each_user().into_iter().map(run).collect();
     assert!(said.iter().all(|one| *one == said[0]), "{said:?}");
@@ -307,7 +307,7 @@ fn skopeo_and_umoci_accept_the_layout_and_agree_on_digests() {
 fn a_scanner_finds_every_package_and_every_distribution() {
     let world = World::open();
     let layout = world.path("scanned");
-    world.build("data-science", &[&format!("oci:{}:x", layout.display())]);
+    world.build_whole("data-science", "data-science-whole", &["-o", &format!("oci:{}:x", layout.display())]);
     let found = scanner::scan(&layout);
     for package in
         ["libc6", "libpython3.13-stdlib", "libssl3t64", "ca-certificates", "libstdc++6", "tzdata", "zlib1g"]

@@ -37,7 +37,7 @@ fn a_twin_of_a_base_without_packages_is_refused() {
     town.project("upon", &[]);
     assert_snapshot!(town.minke(&["build", "--quiet", "--debug", "upon", "--base", "oci:base"]).seen(), @r"
         status: 1
-        stderr: error: `busybox-static` is a distribution's package, and the base is oci:base: 4 layers, 21.9 MB
+        stderr: error: `busybox-static` is a distribution's package, and the base is oci:base: 4 layers, 16.0 MB
           help: choose a suite with `base`, or leave the package away
     ");
 }

@@ -266,7 +266,7 @@ fn what_an_image_as_base_cannot_have() {
     ");
     assert_snapshot!(refused(&["--system-package", "curl"]), @r"
         status: 1
-        stderr: error: `curl` is a distribution's package, and the base is oci:base:1: 4 layers, 21.9 MB
+        stderr: error: `curl` is a distribution's package, and the base is oci:base:1: 4 layers, 16.0 MB
           help: choose a suite with `base`, or leave the package away
     ");
     assert_snapshot!(refused(&["--standalone", "x.tar.gz"]), @r"

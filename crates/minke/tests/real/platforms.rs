@@ -31,6 +31,7 @@ fn other_suites_keep_the_bases_promises() {
         let name = format!("hello-{suite}");
         let mut build = world.minke();
         build.arg("build").arg(world.copy("hello")).args(["--base", suite, "--python", python, "-t", &name]);
+        build.args(["--profile", "none"]);
         let built = build.output().expect("minke starts");
         let said = String::from_utf8_lossy(&built.stderr);
         if said.contains("it expired on") {
@@ -98,21 +99,20 @@ fn the_examples_run_on_arm64() {
         let said = output(&mut emulated(&world, &emulator, &image, &["-c", &script]));
         assert_eq!(said.trim(), "aarch64", "{name}");
     }
+    world.build_whole("hello", "hello-whole:arm64", &["--platform", "linux/arm64"]);
     let promises = ["/emulated.py", "/emulator", "/base.py"];
-    assert_eq!(output(&mut emulated(&world, &emulator, "hello:arm64", &promises)), PROMISES);
+    assert_eq!(output(&mut emulated(&world, &emulator, "hello-whole:arm64", &promises)), PROMISES);
 }
 
 #[test]
 fn bytecode_for_arm64_is_what_its_own_interpreter_makes() {
     let world = World::open();
     let Some(emulator) = emulator() else { return };
-    let mut build = world.minke();
-    build.arg("build").arg(world.copy("hello")).args(["--platform", "linux/arm64", "-t", "hello:arm64"]);
-    ran(&build.output().expect("minke starts"));
+    world.build_whole("hello", "hello-whole:arm64", &["--platform", "linux/arm64"]);
     // Without `site`, which would have compiled modules before the script does.
     let script = ["-S", "-B", "/bytecode.py"];
     assert_eq!(
-        output(&mut emulated(&world, &emulator, "hello:arm64", &script)),
+        output(&mut emulated(&world, &emulator, "hello-whole:arm64", &script)),
         "aarch64 has the same bytecode\n"
     );
 }

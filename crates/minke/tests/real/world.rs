@@ -73,6 +73,13 @@ impl World {
         output(&mut minke)
     }
 
+    /// Builds an example with all that its packages have, under a name of its own.
+    pub(crate) fn build_whole(&self, example: &str, name: &str, more: &[&str]) -> String {
+        let mut minke = self.minke();
+        minke.arg("build").arg(self.copy(example)).args(["--profile", "none", "-t", name]);
+        output(minke.args(more))
+    }
+
     pub(crate) fn minke(&self) -> Command {
         let mut minke = Command::new(env!("CARGO_BIN_EXE_minke"));
         minke.env("MINKE_CACHE", self.root.join("cache")).stdin(Stdio::null());
