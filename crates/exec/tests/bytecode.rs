@@ -208,3 +208,29 @@ fn libraries_and_modules_are_the_rooms() {
     assert_eq!(outside, [""; 0], "{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.lines().count() > 10);
 }
+
+/// The oldest Python that images have: what compiles may use nothing that is newer.
+#[test]
+fn python_3_8_compiles_too() {
+    let python = "python3.8";
+    if !Command::new(python).arg("--version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: this test needs python3.8 on PATH");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("a.py");
+    std::fs::write(&source, "x = 1\n").unwrap();
+    for mode in ["one-process", "fork-per-file"] {
+        let fields = [mode, "2", "/p/a.py", source.to_str().unwrap(), "0", "6", ""].join("\0");
+        let mut child = Command::new(python)
+            .args(["-I", "-S", "-B", "-c", include_str!("../src/bytecode/compile.py")])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), fields.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{mode}");
+        assert!(output.stdout.starts_with(b"cpython-38\nc\0\0\0\0"), "{mode}: {:?}", output.stdout);
+    }
+}

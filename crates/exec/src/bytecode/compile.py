@@ -87,9 +87,11 @@ def fork_per_file(out, files, jobs):
         pid, reader = running.pop(0)
         with open(reader, "rb", buffering=0) as stream:
             write_all(out, stream.readall())
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _, status = os.waitpid(pid, 0)
         if status:
-            sys.exit("the process that compiled %s ended with %d" % (files[number][0], status))
+            # As `os.waitstatus_to_exitcode` says it, which Python 3.8 hasn't got.
+            ended = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            sys.exit("the process that compiled %s ended with %d" % (files[number][0], ended))
 
 
 def main():
