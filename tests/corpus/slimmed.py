@@ -80,7 +80,8 @@ def page(corpus: list[dict], results: dict[tuple[str, str], dict], profile: str)
         begin = f"| {one['name']} | {one.get('rank', '')} |"
         if "modules" not in known:
             lines.append(f"{begin} {known['result']} | | | | | | |")
-            detail.append(f"- {one['name']}: {known['result']}: {one.get('skip') or cause(known)}")
+            if why := one.get("skip") or cause(known):
+                detail.append(f"- {one['name']}: {known['result']}: {why}")
             continue
         put_back = sum(each["bytes"] for each in known["put_back"])
         could, back = could + known["rules_take"], back + put_back
