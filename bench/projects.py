@@ -16,14 +16,14 @@ APPS = ["hello", "data-science", "api", "notebook"]
 class Project:
     """One contender's copy of an example."""
 
-    def __init__(self, app: str, place: Path, lock: Path):
+    def __init__(self, app: str, place: Path, lock: Path, examples: Path = EXAMPLES):
         self.app = app
         self.place = place
         shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(EXAMPLES / app, place, ignore=shutil.ignore_patterns("*.lock", "pylock.toml", ".venv"))
+        shutil.copytree(examples / app, place, ignore=shutil.ignore_patterns("*.lock", "pylock.toml", ".venv"))
         shutil.copy(lock, place / "pylock.toml")
         self.lock = lock
-        self.source = sorted(place.glob("*.py"))[0]
+        self.source = sorted(place.rglob("*.py"))[0]
         self.edits = 0
 
     def use(self, lock: Path) -> None:
@@ -56,15 +56,15 @@ class Project:
         return f"http://127.0.0.1:{ports[0]}{PATHS[self.app]}" if ports else None
 
 
-def lock(app: str, work: Path, uv: Path, *more: str) -> Path:
+def lock(app: str, work: Path, uv: Path, *more: str, python: str = "3.13", examples: Path = EXAMPLES) -> Path:
     """Resolves an example's requirements, and more, once, so that all contenders install the same files."""
-    example = EXAMPLES / app
+    example = examples / app
     wanted = next(file for name in ["requirements.txt", "pyproject.toml"] if (file := example / name).exists())
     locked = work / "locks" / "-".join([app, *more]) / "pylock.toml"
     locked.parent.mkdir(parents=True, exist_ok=True)
     added = locked.with_name("more.in")
     added.write_text("\n".join(more))
-    argv = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--python-version=3.13"]
+    argv = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", f"--python-version={python}"]
     argv += ["--python-platform=x86_64-manylinux_2_40", "--format=pylock.toml", "--output-file", locked, wanted, added]
     subprocess.run(argv, check=True, cwd=example, stdout=subprocess.DEVNULL)
     return locked
