@@ -5,6 +5,7 @@ use std::io::Read;
 
 use minke_cas::{Digest, Entry, Epoch, File, ImagePath, Mode, Store, StoreError, Tree};
 use minke_elf::{Facts, Kind, Machine, Resolver, Unmet, is_elf, ldcache};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::{Owner, Part};
@@ -47,24 +48,27 @@ struct Remembered(Option<Facts>);
 /// # Errors
 /// [`StoreError`] if a file isn't in the store.
 pub fn facts(store: &Store, tree: &Tree) -> Result<Facted, StoreError> {
-    let mut facted = Facted::new();
-    for (path, file) in tree.files().filter(|(path, file)| may_be_elf(path.name().unwrap_or_default(), file))
-    {
-        let remembered: Remembered = store.memo("elf-3", &Key { content: file.content }, || {
-            let mut magic = [0; 4];
-            store.content(file)?.read_exact(&mut magic).map_err(StoreError::Input)?;
-            let is_elf = is_elf(&magic);
-            let facts = match is_elf {
-                // Parts of it are read one by one, which costs more than reading it where it is small.
-                true if file.size > LARGE => Facts::read_from(store.content(file)?).ok(),
-                true => Facts::read(&store.read_file(file)?).ok(),
-                false => None,
-            };
-            Ok::<_, StoreError>(Remembered(facts))
-        })?;
-        facted.extend(remembered.0.map(|facts| (path, facts)));
-    }
-    Ok(facted)
+    let is_wanted = |(path, file): &(ImagePath, &File)| may_be_elf(path.name().unwrap_or_default(), file);
+    let files: Vec<(ImagePath, &File)> = tree.files().filter(is_wanted).collect();
+    let of = |(path, file): (ImagePath, &File)| Ok(facts_of(store, file)?.map(|facts| (path, facts)));
+    let all: Vec<Option<(ImagePath, Facts)>> =
+        files.into_par_iter().map(of).collect::<Result<_, StoreError>>()?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+fn facts_of(store: &Store, file: &File) -> Result<Option<Facts>, StoreError> {
+    let remembered: Remembered = store.memo("elf-3", &Key { content: file.content }, || {
+        let mut magic = [0; 4];
+        store.content(file)?.read_exact(&mut magic).map_err(StoreError::Input)?;
+        let facts = match is_elf(&magic) {
+            // Parts of it are read one by one, which costs more than reading it where it is small.
+            true if file.size > LARGE => Facts::read_from(store.content(file)?).ok(),
+            true => Facts::read(&store.read_file(file)?).ok(),
+            false => None,
+        };
+        Ok::<_, StoreError>(Remembered(facts))
+    })?;
+    Ok(remembered.0)
 }
 
 /// From how many bytes on a file isn't read into memory as a whole.

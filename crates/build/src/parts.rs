@@ -193,6 +193,7 @@ impl Ledger {
 /// # Errors
 /// [`SettleError`] if parts other than two distributions disagree, or any with [`Strictness::Refuse`].
 pub fn settle(mut parts: Vec<Part>, strictness: Strictness) -> Result<Settled, SettleError> {
+    let _span = tracing::info_span!("settle", parts = parts.len()).entered();
     let mut tree = Tree::new();
     let mut also: BTreeMap<ImagePath, Vec<usize>> = BTreeMap::new();
     let mut overruled = Vec::new();

@@ -37,6 +37,7 @@ impl Foreman<'_> {
         base: &Base,
         later: Vec<Part>,
     ) -> Result<(Vec<Part>, Added), BuildError> {
+        let _span = tracing::info_span!("look for libraries").entered();
         let made = self.made(base)?;
         let mut asking = Facted::new();
         for part in &later {
@@ -50,7 +51,8 @@ impl Foreman<'_> {
             facted.extend(asking.clone());
             Ok::<_, BuildError>(self.unforgiven(needs::look(&tree, &facted, &asking, scope)))
         };
-        let mut lacks = look(&made.parts, self.facts(&made.tree)?)?;
+        let of_base = self.facts(&made.tree)?;
+        let mut lacks = look(&made.parts, of_base.clone())?;
         let Some(distribution) = &base.distribution else {
             return self.without_system(base, later, &lacks);
         };
@@ -75,7 +77,7 @@ impl Foreman<'_> {
         let mut parts = made.parts.clone();
         parts.extend(system::parts(&packages, |name| Owner::System { name }));
         let joined = settle(parts.clone(), Strictness::Refuse).map_err(BuildError::Settle)?.tree;
-        let facted = self.facts(&joined)?;
+        let facted = if packages.is_empty() { of_base } else { self.facts(&joined)? };
         if !packages.is_empty() {
             let owner = Owner::System { name: "what maintainer scripts would have done".to_owned() };
             let setup = system::setup_part(self.store, &joined, &packages, (owner, self.reporter));
@@ -244,6 +246,7 @@ impl Foreman<'_> {
     }
 
     fn facts(&self, tree: &Tree) -> Result<Facted, BuildError> {
+        let _span = tracing::info_span!("facts of ELF files").entered();
         native::facts(self.store, tree).map_err(|error| BuildError::Native(native::NativeError::Store(error)))
     }
 }
