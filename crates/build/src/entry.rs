@@ -24,8 +24,8 @@ pub struct Clues<'project> {
     pub module: &'project str,
 }
 
-/// Decides the entry point: the setting, the only script, Procfile's `web`, `python -m NAME`, the only
-/// `main.py` or `app.py`, and at last Python itself.
+/// Decides the entry point: the setting, the script that is called as the project is, the only script, Procfile's `web`,
+/// `python -m NAME`, the only `main.py` or `app.py`, and at last Python itself.
 pub fn decide(settings: &Settings, clues: &Clues<'_>) -> Entry {
     let words = |line: &crate::settings::CommandLine| line.0.clone();
     let cmd = settings.cmd.as_ref().map(|said| words(&said.value)).unwrap_or_default();
@@ -50,8 +50,8 @@ fn guess(clues: &Clues<'_>) -> (Vec<String>, String) {
     if let Shape::Script(name) = clues.shape {
         return (vec!["python".to_owned(), name.clone()], "it is the script that was built".to_owned());
     }
-    let named = |script: &&String| matches!(clues.shape, Shape::Requirement(name) if name == *script);
-    if let Some(script) = clues.scripts.iter().find(named) {
+    let is_called_so = |script: &&String| script.replace('-', "_") == clues.module;
+    if let Some(script) = clues.scripts.iter().find(is_called_so) {
         return (vec![script.clone()], format!("`{script}` is called as its distribution is"));
     }
     if let [script] = clues.scripts {
@@ -117,6 +117,7 @@ mod tests {
         let none = Settings::default();
         let all = ["/app/pkg/__main__.py", "/app/main.py"];
         insta::assert_snapshot!(decided(&none, &["run"], Some("web: gunicorn x"), &all), @"run : `run` is the project's only script");
+        insta::assert_snapshot!(decided(&none, &["a", "pkg"], Some("web: gunicorn x"), &all), @"pkg : `pkg` is called as its distribution is");
         insta::assert_snapshot!(decided(&none, &["a", "b"], Some("web: gunicorn x -b :80"), &all), @"gunicorn x -b :80 : it is the Procfile's `web` process");
         insta::assert_snapshot!(decided(&none, &[], Some("web: x $PORT"), &all), @"python -m pkg : `pkg` has a `__main__`");
         insta::assert_snapshot!(decided(&none, &[], None, &["/app/app.py"]), @"python app.py : `app.py` lies in the project's root");
