@@ -110,6 +110,13 @@ pub enum LockStepError {
     Keep(#[source] ProjectError),
 }
 
+impl LockStepError {
+    /// Tells whether no versions go together, or there are none.
+    pub(crate) fn is_unsatisfiable(&self) -> bool {
+        matches!(self, Self::Resolve { source, .. } if source.is_unsatisfiable())
+    }
+}
+
 /// What resolving takes besides the project.
 pub struct Means<'build, F> {
     /// Finds what resolves, which is needed only where there is no lock.

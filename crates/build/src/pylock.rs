@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use minke_python::PackageName;
-use toml_edit::{DocumentMut, Item, Table, TableLike, TomlError, Value};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, TomlError, Value};
 use url::Url;
 
 use crate::project::requirement_files::Hashes;
@@ -52,7 +52,13 @@ impl Pylock {
 
     /// Returns the file's text, as it may be kept.
     pub fn text(&self) -> String {
-        self.0.to_string()
+        if self.0.get("packages").and_then(Item::as_array_of_tables).is_some_and(|all| !all.is_empty()) {
+            return self.0.to_string();
+        }
+        // Nothing is written of no tables, and a lock without the field isn't one.
+        let mut document = self.0.clone();
+        document.insert("packages", Item::Value(Array::new().into()));
+        document.to_string()
     }
 
     /// Takes user names and passwords out of every address.
@@ -245,6 +251,18 @@ directory = { path = "libs/own" }
     fn hashes(pairs: &[(&str, &str)]) -> Hashes {
         let one = |&(name, hash): &(&str, &str)| (name.parse().unwrap(), BTreeSet::from([hash.to_owned()]));
         pairs.iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_lock_of_nothing_says_so() {
+        let mut pylock = Pylock::read(TEXT).unwrap();
+        pylock.remove("own");
+        pylock.remove("toy");
+        assert_eq!(pylock.text(), "lock-version = \"1.0\"\npackages = []\n");
+        assert_eq!(
+            Pylock::read("created-by = \"uv\"\n").unwrap().text(),
+            "created-by = \"uv\"\npackages = []\n"
+        );
     }
 
     #[test]

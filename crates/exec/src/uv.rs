@@ -201,6 +201,11 @@ impl UvError {
         let (_, after) = stderr.split_once("Failed to build `")?;
         after.split_once('`').map(|(what, _)| what)
     }
+
+    /// Tells whether uv found that no versions go together, or that there are none.
+    pub fn is_unsatisfiable(&self) -> bool {
+        matches!(self, Self::Failed { stderr, .. } if stderr.contains("No solution found"))
+    }
 }
 
 impl Uv {

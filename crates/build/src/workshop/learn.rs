@@ -14,12 +14,36 @@ use crate::debian::Roots;
 pub(super) const MOST_ROUNDS: usize = 25;
 
 /// Modules whose distribution has another name, or is another one by now.
-const DISTRIBUTIONS: [(&str, &str); 5] = [
+const DISTRIBUTIONS: [(&str, &str); 8] = [
     ("pkg_resources", "setuptools<81"),
     ("distutils", "setuptools"),
     ("skbuild", "scikit-build"),
     ("Crypto", "pycryptodome"),
     ("yaml", "pyyaml"),
+    ("cgi", "legacy-cgi"),
+    ("cgitb", "legacy-cgi"),
+    ("audioop", "audioop-lts"),
+];
+
+/// Modules that were in the standard library once, and are distributed as `standard-NAME` since.
+///
+/// Spec: PEP 594, and those that Python 3.12 took away.
+const RETIRED: [&str; 15] = [
+    "aifc",
+    "asynchat",
+    "asyncore",
+    "chunk",
+    "crypt",
+    "imghdr",
+    "mailcap",
+    "nntplib",
+    "pipes",
+    "smtpd",
+    "sndhdr",
+    "sunau",
+    "telnetlib",
+    "uu",
+    "xdrlib",
 ];
 
 /// More bytes than these are not added for a guess.
@@ -182,7 +206,11 @@ impl Workshop<'_> {
 /// Adds the distribution that has a module; none if it is asked for already.
 fn require(order: &Order<'_>, recipe: &mut Recipe, module: &str) -> Option<String> {
     let known = DISTRIBUTIONS.iter().find(|(name, _)| *name == module).map(|(_, line)| (*line).to_owned());
-    let line = known.unwrap_or_else(|| module.replace('_', "-"));
+    let usual = || match RETIRED.contains(&module) {
+        true => format!("standard-{module}"),
+        false => module.replace('_', "-"),
+    };
+    let line = known.unwrap_or_else(usual);
     let is_name =
         line.split('<').next().is_some_and(|name| name.parse::<minke_python::PackageName>().is_ok());
     let asked = |asked: &String| asked.to_lowercase() == line.to_lowercase();

@@ -175,6 +175,7 @@ impl Workshop<'_> {
         resolver: &Resolving<'_>,
     ) -> Result<BuiltWheel, BackendError> {
         let mut tried = Vec::new();
+        let mut failed = None;
         loop {
             let (directory, log, source) = match self.make_by(order, recipe, resolver) {
                 Err(BackendError::Build {
@@ -184,6 +185,12 @@ impl Workshop<'_> {
                 }) => {
                     let again = log.clone();
                     (directory, again, BuildError::Backend { backend, code, log })
+                }
+                // A module that no index has under its name: what missed it says more than that.
+                Err(BackendError::Resolve { source, .. })
+                    if failed.is_some() && source.is_unsatisfiable() =>
+                {
+                    return Err(failed.take().expect("there is one"));
                 }
                 // A guess whose packages don't go together is none.
                 Err(BackendError::Room { .. }) if plainer.is_some() => {
@@ -220,6 +227,7 @@ impl Workshop<'_> {
                 directory.display(),
                 learnt.join(", ")
             ));
+            failed = Some(BackendError::Build { directory, tried: Tried(tried.clone()), source });
             tried.extend(learnt);
         }
     }

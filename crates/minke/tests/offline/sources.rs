@@ -364,6 +364,19 @@ fn what_a_build_needs_from_an_address_is_pinned_too() {
 }
 
 #[test]
+fn where_no_index_has_what_a_build_missed_its_own_words_are_told() {
+    let raw = sdist("toy-raw", &[], "").file("imports", "import toy_nowhere");
+    let Some(shop) = shop(Index::new().sdist(&raw), "toy-raw\n") else { return };
+    let Some(ran) = shop.build(&[]) else { return };
+    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("toy")).collect();
+    assert_snapshot!(told.join("\n"), @r#"
+      because: cannot build `toy_raw-1.0.tar.gz`
+               ModuleNotFoundError: No module named 'toy_nowhere'
+      help: say what it needs, as in `[tool.minke.build.toy_raw] system = ["libfoo-dev"]`, or `requires`, `env`
+    "#);
+}
+
+#[test]
 fn a_diff_of_the_users_mends_what_cannot_be_built() {
     let broken = sdist("toy-raw", &[], "").file("imports", "raise SystemExit('no luck')\n");
     let Some(shop) = shop(Index::new().sdist(&broken), "toy-raw\n") else { return };
