@@ -103,7 +103,7 @@ pub(super) struct BuiltWheel {
 }
 
 /// The computation of a [`BuiltWheel`].
-const KIND: &str = "own-wheel-4";
+const KIND: &str = "own-wheel-5";
 
 /// What building a source distribution was found to take, on any project.
 const RECIPE: &str = "recipe-3";

@@ -19,7 +19,9 @@ def prepare(root):
     os.environ["TMPDIR"] = os.path.join(root, "tmp")
     packages = os.path.join(root, "site")
     scripts = os.path.join(packages, "bin")
-    os.environ["PATH"] = os.pathsep.join([scripts, "/usr/local/bin", "/usr/bin", "/bin"])
+    # Debian has no `python` without a number; at the end of the path is one, for sources that begin with `env python`.
+    interpreters = os.path.join(root, "env", "bin")
+    os.environ["PATH"] = os.pathsep.join([scripts, "/usr/local/bin", "/usr/bin", "/bin", interpreters])
     # For what the backend starts; this process has read its own already.
     os.environ["PYTHONPATH"] = packages
     sys.path[:] = [entry for entry in sys.path if entry and os.path.abspath(entry) != root]

@@ -141,7 +141,7 @@ fn a_source_distribution_is_built_once_for_all_projects() {
     shop.town.write("shop/main.py", "print()\n");
     std::fs::remove_file(shop.town.path("shop/minke.lock")).unwrap();
     std::fs::remove_file(shop.town.path("shop/pylock.toml")).unwrap();
-    let built = shop.town.path("cache/v2/memo/own-wheel-4");
+    let built = shop.town.path("cache/v2/memo/own-wheel-5");
     let count = || walk(&built);
     let before = count();
     shop.builds(&[]).unwrap();
@@ -361,6 +361,16 @@ fn what_a_build_needs_from_an_address_is_pinned_too() {
     assert_eq!(locked.status, 0, "{}", locked.stderr);
     let asked: Vec<String> = shop.index.log().into_iter().map(|request| request.path).collect();
     assert_eq!(asked.iter().filter(|path| path.starts_with("/simple/")).count(), 0, "{asked:?}");
+}
+
+#[test]
+fn a_program_of_the_sources_finds_python_without_a_number() {
+    let begins = "import subprocess\nsubprocess.run(['python', '-c', 'import toy_tool'], check=True)";
+    let tool = Wheel::new("toy-tool", "1.0").file("toy_tool.py", "");
+    let raw = sdist("toy-raw", &["toy-tool"], "").file("imports", begins);
+    let Some(shop) = shop(Index::new().sdist(&raw).wheel(&tool), "toy-raw\n") else { return };
+    let Some(layout) = shop.builds(&[]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_raw");
 }
 
 #[test]
