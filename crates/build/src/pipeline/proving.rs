@@ -74,7 +74,7 @@ impl Foreman<'_> {
         self.request.settings.proof.as_ref().map_or(ProofPolicy::default(), |said| said.value)
     }
 
-    /// Tells whether this machine makes sealed rooms; keys of what is remembered ask it several times a build.
+    /// Tells whether this machine makes sealed rooms, which is found out once.
     fn makes_rooms(&self) -> bool {
         *self.makes_rooms.get_or_init(|| sealing_available().is_ok())
     }
