@@ -15,11 +15,11 @@ mod slimming;
 mod twin;
 mod whole;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use minke_cas::{Epoch, ImagePath, Meter, Store};
@@ -111,8 +111,8 @@ fn on_settled_base<T>(
             reporter,
             client: &client,
             supply,
-            epoch: OnceCell::new(),
-            makes_rooms: OnceCell::new(),
+            epoch: OnceLock::new(),
+            makes_rooms: OnceLock::new(),
             timings: Mutex::default(),
         };
         let grounded = Grounded { wanted: wanted.clone(), place: place.clone(), before: before.clone() };
@@ -135,9 +135,9 @@ struct Foreman<'request> {
     reporter: &'request Reporter,
     client: &'request Client,
     supply: Supply<'request>,
-    epoch: OnceCell<Epoch>,
+    epoch: OnceLock<Epoch>,
     /// Whether this machine makes sealed rooms, which is found out by making one.
-    makes_rooms: OnceCell<bool>,
+    makes_rooms: OnceLock<bool>,
     timings: Mutex<Vec<(Hop, Duration)>>,
 }
 

@@ -7,7 +7,7 @@ mod debian;
 mod image;
 mod standalone;
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use minke_cas::{Digest, ImagePath, Ownership, Tree};
 use minke_exec::Interpreter;
@@ -38,7 +38,7 @@ pub(super) struct Base {
     pub(super) identity: Digest,
     /// What Python runs while the image is built, and where it lies in its tree.
     pub(super) bench: (Target, ImagePath),
-    made: OnceCell<Made>,
+    made: OnceLock<Made>,
 }
 
 /// The files of a base, and what works with them: unpacked when they are needed.
@@ -83,7 +83,7 @@ impl Base {
         made: Made,
     ) -> Self {
         let (identity, bench) = (made.tree.digest(), (made.bench.target, made.bench.program.clone()));
-        let made = OnceCell::from(made);
+        let made = OnceLock::from(made);
         Self { title, distribution, inherited: None, target, venv, identity, bench, made }
     }
 }

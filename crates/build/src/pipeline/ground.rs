@@ -5,18 +5,21 @@
 //! these are the same, nothing below is unpacked, joined or compiled again, not even looked at.
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 
 use minke_cas::{Digest, Entry, Epoch, ImagePath, Ownership, Tree};
 use minke_distro::PackageName as DebName;
 use minke_exec::Interpreter;
 use minke_oci::{Layer, LayerSpec};
 use minke_python::Provenance;
+use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
 use super::app::{App, Copied};
 use super::base::Base;
 use super::healing::{self, Means};
-use super::slimming::{SlimKey, orders_of, sourceless};
+use super::slimming::{SlimKey, Slimmer, orders_of, sourceless};
 use super::{Foreman, compression, segment};
 use crate::bytecode::{Bytecode, Compiler};
 use crate::debian::Roots;
@@ -24,11 +27,11 @@ use crate::error::BuildError;
 use crate::event::{Hop, Said, Unit};
 use crate::layers::{self, Cut};
 use crate::native;
-use crate::parts::{Owner, Part};
+use crate::parts::{Owner, Part, Settled};
 use crate::project::{Project, Shape};
 use crate::proof::Healed;
 use crate::settings::LayerPolicy;
-use crate::slim::{Lifts, Tally, Uncompiled};
+use crate::slim::{self, Lifts, SlimLedger, Tally, Uncompiled};
 use crate::system_lock::LockedLift;
 use crate::wheels::{self, Wheel};
 
@@ -128,6 +131,40 @@ struct Ground {
 
 /// The layer of what is the user's own.
 pub(super) const APP: &str = "app";
+
+/// What goes into layers, slimmed and compiled.
+pub(super) struct Ready {
+    /// What is on top, which is compiled later.
+    own: Vec<Part>,
+    /// All else before it was compiled, and after.
+    pub(super) sources: Vec<Part>,
+    pub(super) below: Vec<Part>,
+    /// All of the image.
+    whole: Tree,
+    /// What was taken; none where nothing is slimmed.
+    pub(super) ledger: Option<SlimLedger>,
+}
+
+/// Whether anything else of a build goes on while layers are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Nothing does.
+    Alone,
+    /// Something does that takes longer, and mostly on one core.
+    Beside,
+}
+
+impl Haste {
+    /// Returns threads that give way to others; none where rayon's own will do, or no others are to be had.
+    fn threads(self) -> Option<ThreadPool> {
+        let give_way = |_| {
+            // Whoever may not is as fast as all others.
+            let _ = rustix::process::nice(5);
+        };
+        let builder = rayon::ThreadPoolBuilder::new().start_handler(give_way);
+        (self == Self::Beside).then(|| builder.build().ok()).flatten()
+    }
+}
 
 const KIND: &str = "ground-7";
 
@@ -229,31 +266,57 @@ impl Foreman<'_> {
         later.extend(self.app_parts((project, base), app)?);
         let (parts, mut added) = self.with_system(base, later)?;
         let settled = self.settle(parts)?;
-        let policy = self.layer_policy();
         let made = self.made(base)?;
         let compiler = made.compiler.clone();
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
-        let is_apart = policy != LayerPolicy::Single && settled.is_apart();
+        let is_apart = self.layer_policy() != LayerPolicy::Single && settled.is_apart();
         let means = Means { base, bench: &bench, compiler: compiler.as_ref() };
-        let Healed { lifts, put_back } = self.healed(means, &settled)?;
+        let lifts = self.known_lifts(&settled);
+        let (ready, is_proved) = thread::scope(|scope| {
+            // Making a room to see whether it can be made takes a while.
+            let is_proved = scope.spawn(|| slim::is_wanted(&self.request.settings) && self.is_provable());
+            (self.ready(means, &settled, &lifts), joined(is_proved))
+        });
+        let mut ready = ready?;
+        // Most often nothing has to be lifted: so the layers are written while that is proved.
+        let haste = if is_proved { Haste::Beside } else { Haste::Alone };
+        let (healed, layers) = thread::scope(|scope| {
+            let written = scope.spawn(|| self.layers(&ready, haste));
+            (self.healed(means, &settled, &ready), joined(written))
+        });
+        let Healed { lifts: healed, put_back } = healed?;
+        let mut layers = layers?;
+        if healed != lifts {
+            ready = self.ready(means, &settled, &healed)?;
+            layers = self.layers(&ready, Haste::Alone)?;
+        }
         added.lifts = self.supply.lock().lifts;
-        // What a base image has stays in its own layers, as it is.
-        let settled_parts = settled.parts;
-        let slimmed = self.slimmed(settled_parts.clone(), &settled.tree, &lifts)?;
-        let (mut ours, whole, ledger) = (slimmed.parts, slimmed.tree, slimmed.ledger);
-        ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
-        let is_on_top =
-            |part: &Part| policy != LayerPolicy::Single && matches!(part.owner, Owner::Project { .. });
-        let (own, below): (Vec<Part>, Vec<Part>) = ours.into_iter().partition(is_on_top);
-        let sources = below;
-        let below = self.compile(means, &sources, &whole, &lifts)?;
-        let count = |ledger| self.tally(&settled_parts, (ledger, put_back), (&sources, &below));
+        let Ready { own, sources, below, whole, ledger } = ready;
+        let count = |ledger| self.tally(&settled.parts, (ledger, put_back), (&sources, &below));
         let tally = ledger.map(count).transpose()?;
-        let layers = self.layers(&layers::cut(below, policy), &whole)?;
         let own = Cut { name: APP.to_owned(), parts: own };
         let directories = layers::directories(&own, &whole);
         let own = if is_apart { Own::All } else { Own::These(own.parts) };
         Ok(Laid { layers, own, upon: Upon { directories, compiler, bench }, scripts, added, tally })
+    }
+
+    /// Slims and compiles what goes into layers, but for what is lifted.
+    pub(super) fn ready(
+        &self,
+        means: Means<'_>,
+        settled: &Settled,
+        lifts: &Lifts,
+    ) -> Result<Ready, BuildError> {
+        let policy = self.layer_policy();
+        let Slimmer { parts: mut ours, tree: whole, ledger } =
+            self.slimmed(settled.parts.clone(), &settled.tree, lifts)?;
+        // What a base image has stays in its own layers, as it is.
+        ours.retain(|part| !matches!(part.owner, Owner::Image { .. }));
+        let is_on_top =
+            |part: &Part| policy != LayerPolicy::Single && matches!(part.owner, Owner::Project { .. });
+        let (own, sources): (Vec<Part>, Vec<Part>) = ours.into_iter().partition(is_on_top);
+        let below = self.compile(means, &sources, &whole, lifts)?;
+        Ok(Ready { own, sources, below, whole, ledger })
     }
 
     /// Returns the venv and others' wheels, and the scripts of the one that was asked for by name.
@@ -278,7 +341,7 @@ impl Foreman<'_> {
         Ok((later, scripts))
     }
 
-    /// Compiles each part's modules and compresses its files, several parts at once, the largest first.
+    /// Compiles each part's modules, several parts at once, the largest first.
     pub(super) fn compile(
         &self,
         Means { base, bench, compiler }: Means<'_>,
@@ -311,12 +374,8 @@ impl Foreman<'_> {
                     (Bytecode::Wanted(_), None) => unreachable!("there is one where something is wanted"),
                 };
                 let tree = sourceless(store, (settings, lifts), part, tree)?;
-                let part = Part { owner: part.owner.clone(), tree, epoch: part.epoch };
-                let layer = |source| BuildError::Layer { layer: part.owner.name(), source };
-                minke_oci::compress_segment(self.store, &segment(&part), compression(&self.request.settings))
-                    .map_err(layer)?;
                 meter.advance(1);
-                Ok(part)
+                Ok(Part { owner: part.owner.clone(), tree, epoch: part.epoch })
             };
             let size = |(part, _): &(&Part, &Bytecode<'_>)| {
                 part.tree.files().map(|(_, file)| file.size).sum::<u64>()
@@ -335,21 +394,24 @@ impl Foreman<'_> {
         }
     }
 
-    fn layers(&self, cuts: &[Cut], whole: &Tree) -> Result<Vec<Layer>, BuildError> {
+    fn layers(&self, Ready { below, whole, .. }: &Ready, haste: Haste) -> Result<Vec<Layer>, BuildError> {
+        let cuts = layers::cut(below.clone(), self.layer_policy());
         let spec = |cut: &Cut| LayerSpec {
             name: cut.name.clone(),
             segments: cut.parts.iter().map(segment).collect(),
             directories: layers::directories(cut, whole),
         };
-        self.write_all(&cuts.iter().map(spec).collect::<Vec<_>>())
+        self.write_all(&cuts.iter().map(spec).collect::<Vec<_>>(), haste)
     }
 
-    pub(super) fn write_all(&self, specs: &[LayerSpec]) -> Result<Vec<Layer>, BuildError> {
+    pub(super) fn write_all(&self, specs: &[LayerSpec], haste: Haste) -> Result<Vec<Layer>, BuildError> {
+        let threads = haste.threads();
         self.hop(Hop::Layers, Unit::Bytes, |meter| {
             let write = |spec: &LayerSpec| {
                 let failed = |source| BuildError::Layer { layer: spec.name.clone(), source };
-                minke_oci::write_layer(self.store, spec, compression(&self.request.settings), meter)
-                    .map_err(failed)
+                let work =
+                    || minke_oci::write_layer(self.store, spec, compression(&self.request.settings), meter);
+                threads.as_ref().map_or_else(work, |threads| threads.install(work)).map_err(failed)
             };
             let size = |spec: &LayerSpec| {
                 spec.segments.iter().flat_map(|segment| segment.tree.files()).map(|(_, file)| file.size).sum()
@@ -357,6 +419,11 @@ impl Foreman<'_> {
             crate::fetch::in_parallel(self.request.host.jobs, specs, size, write)
         })
     }
+}
+
+/// Waits for a thread, and panics as it did.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Returns a digest of all that other parts can depend on in the user's own files: their paths, what they are,

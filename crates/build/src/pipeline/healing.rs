@@ -12,6 +12,7 @@ use minke_exec::User;
 use serde::Serialize;
 
 use super::base::Base;
+use super::ground::Ready;
 use super::proving::ProofError;
 use super::slimming::{SlimKey, add_sources};
 use super::{BuildError, Foreman};
@@ -41,6 +42,8 @@ struct Ward<'ward, 'request> {
     whole: &'ward Tree,
     python: ImagePath,
     standard: Standard,
+    /// What is slimmed already, where all of the parts are.
+    ready: Option<&'ward Ready>,
 }
 
 /// All that healing depends on: what is tried, and what is taken from it.
@@ -48,6 +51,8 @@ struct Ward<'ward, 'request> {
 struct Key<'key> {
     minke: &'static str,
     parts: Vec<(String, Digest)>,
+    /// What is slimmed already, from which more may be taken where the project needs less of the base.
+    ready: Option<Vec<(String, Digest)>>,
     slim: SlimKey,
     compiler: Option<&'key Compiler>,
     python: &'key ImagePath,
@@ -55,19 +60,24 @@ struct Key<'key> {
     lifts: &'key Lifts,
 }
 
-const KIND: &str = "healed-1";
+const KIND: &str = "healed-2";
 
 impl Foreman<'_> {
     /// Returns the lifts with which all works that works unslimmed, pins and says them; those that the lock has where
     /// nothing is to be proved, or can be.
-    pub(super) fn healed(&self, means: Means<'_>, settled: &Settled) -> Result<Healed, BuildError> {
+    pub(super) fn healed(
+        &self,
+        means: Means<'_>,
+        settled: &Settled,
+        ready: &Ready,
+    ) -> Result<Healed, BuildError> {
         let Some(slim) = self.slim_key() else { return Ok(Healed::default()) };
-        let titles: BTreeSet<(&str, &str)> = settled.parts.iter().map(|part| title(&part.owner)).collect();
+        let titles = titles(settled);
         let mut lifts = self.locked_lifts();
         lifts.retain(|lift| !is_outgrown(lift, &titles));
         let known = of_titles(&lifts, &titles);
         let healed = match self.is_provable() {
-            true => self.healed_by_proof((means, settled), &slim, known)?,
+            true => self.healed_by_proof(means, (settled, ready), (&slim, known))?,
             false => Healed { lifts: known, put_back: Vec::new() },
         };
         let lift = |PutBack { owner, rule, bytes: _, broken, why }: &PutBack| {
@@ -92,6 +102,14 @@ impl Foreman<'_> {
         Ok(healed)
     }
 
+    /// Returns what is lifted from the beginning, for the lock says so.
+    pub(super) fn known_lifts(&self, settled: &Settled) -> Lifts {
+        if !slim::is_wanted(&self.request.settings) {
+            return Lifts::new();
+        }
+        of_titles(&self.locked_lifts(), &titles(settled))
+    }
+
     /// Finds out what the lock has to lift.
     pub(super) fn pin_lifts(&self, base: &Base, parts: Vec<Part>) -> Result<(), BuildError> {
         if !slim::is_wanted(&self.request.settings) {
@@ -100,7 +118,9 @@ impl Foreman<'_> {
         let made = self.made(base)?;
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let means = Means { base, bench: &bench, compiler: made.compiler.as_ref() };
-        self.healed(means, &self.settle(parts)?).map(drop)
+        let settled = self.settle(parts)?;
+        let ready = self.ready(means, &settled, &self.known_lifts(&settled))?;
+        self.healed(means, &settled, &ready).map(drop)
     }
 
     /// Returns what the lock lifts, but for what is to be found out again.
@@ -116,33 +136,40 @@ impl Foreman<'_> {
 
     fn healed_by_proof(
         &self,
-        (means, settled): (Means<'_>, &Settled),
-        slim: &SlimKey,
-        lifts: Lifts,
+        means: Means<'_>,
+        (settled, ready): (&Settled, &Ready),
+        (slim, lifts): (&SlimKey, Lifts),
     ) -> Result<Healed, BuildError> {
-        let ward = |of: fn(&Owner) -> bool, python: ImagePath, standard| {
-            let parts = settled.parts.iter().filter(|part| of(&part.owner)).cloned().collect();
-            Ward { foreman: self, means, parts, whole: &settled.tree, python, standard }
-        };
         let venv = &means.base.venv;
-        let is_base = |owner: &Owner| matches!(owner, Owner::Base { .. });
-        let base = ward(is_base, venv.interpreter.clone(), Standard::Tried);
-        // An image that is the base is not slimmed.
-        let of_base = match joined(&base.parts).resolve_file(&venv.interpreter) {
-            Some(_) => {
-                let is_base =
-                    |name: &String| base.parts.iter().any(|part| slim::owner_key(&part.owner) == name);
-                let of_base = lifts.iter().filter(|(name, _)| is_base(name));
-                self.remembered(
-                    &base,
-                    slim,
-                    of_base.map(|(name, rules)| (name.clone(), rules.clone())).collect(),
-                )?
-            }
-            None => Healed::default(),
+        let of_owner = |of: fn(&Owner) -> bool| -> Vec<Part> {
+            settled.parts.iter().filter(|part| of(&part.owner)).cloned().collect()
         };
-        let is_below = |owner: &Owner| !matches!(owner, Owner::Project { .. });
-        let below = ward(is_below, venv.program(), Standard::Trusted);
+        let whole = &settled.tree;
+        let base = Ward {
+            foreman: self,
+            means,
+            parts: of_owner(|owner| matches!(owner, Owner::Base { .. })),
+            whole,
+            python: venv.interpreter.clone(),
+            standard: Standard::Tried,
+            ready: None,
+        };
+        // An image that is the base is not slimmed.
+        let of_base = if base.parts.is_empty() {
+            Healed::default()
+        } else {
+            let is_base = |name: &String| base.parts.iter().any(|part| slim::owner_key(&part.owner) == name);
+            let of_base = lifts.iter().filter(|(name, _)| is_base(name));
+            let of_base = of_base.map(|(name, rules)| (name.clone(), rules.clone())).collect();
+            self.remembered(&base, slim, of_base)?
+        };
+        let below = Ward {
+            parts: of_owner(is_below),
+            python: venv.program(),
+            standard: Standard::Trusted,
+            ready: Some(ready),
+            ..base
+        };
         let known = lifts.into_iter().chain(of_base.lifts).collect();
         let of_below = self.remembered(&below, slim, known)?;
         Ok(Healed { lifts: of_below.lifts, put_back: [of_base.put_back, of_below.put_back].concat() })
@@ -151,7 +178,8 @@ impl Foreman<'_> {
     fn remembered(&self, ward: &Ward<'_, '_>, slim: &SlimKey, lifts: Lifts) -> Result<Healed, BuildError> {
         let key = Key {
             minke: env!("CARGO_PKG_VERSION"),
-            parts: ward.parts.iter().map(|part| (part.owner.name(), part.tree.digest())).collect(),
+            parts: digests(&ward.parts),
+            ready: ward.ready.map(|ready| digests(&ready.below)),
             slim: slim.clone(),
             compiler: ward.means.compiler,
             python: &ward.python,
@@ -166,13 +194,22 @@ impl Patient for Ward<'_, '_> {
     type Error = BuildError;
 
     fn slim(&self, lifts: &Lifts) -> Result<(Tree, SlimLedger), BuildError> {
+        if let Some(Ready { sources, below, ledger: Some(ledger), .. }) = self.ready
+            && ledger.lifts == *lifts
+        {
+            let mut ledger = ledger.clone();
+            add_sources(&mut ledger, sources, below);
+            let images = self.parts.iter().filter(|part| matches!(part.owner, Owner::Image { .. }));
+            let parts = images.chain(below.iter().filter(|part| is_below(&part.owner)));
+            return Ok((joined(parts), ledger));
+        }
         let slimmed = self.foreman.slimmed(self.parts.clone(), self.whole, lifts)?;
         let is_images = |part: &Part| matches!(part.owner, Owner::Image { .. });
         let (images, ours): (Vec<Part>, Vec<Part>) = slimmed.parts.into_iter().partition(is_images);
         let compiled = self.foreman.compile(self.means, &ours, &slimmed.tree, lifts)?;
         let mut ledger = slimmed.ledger.unwrap_or_default();
         add_sources(&mut ledger, &ours, &compiled);
-        Ok((joined(&[images, compiled].concat()), ledger))
+        Ok((joined(images.iter().chain(&compiled)), ledger))
     }
 
     fn ask(&self, tree: &Tree, questions: Questions) -> Result<Found, BuildError> {
@@ -201,9 +238,8 @@ impl Patient for Ward<'_, '_> {
     }
 
     fn open_ends(&self, tree: &Tree) -> Result<BTreeSet<OpenEnd>, BuildError> {
-        let ends = self.foreman.hop(Hop::Proof, Unit::Pieces, |_| {
-            Ok(proof::closure::open_ends(self.foreman.store, tree, &self.python))
-        })?;
+        let _span = tracing::info_span!("look for open ends").entered();
+        let ends = proof::closure::open_ends(self.foreman.store, tree, &self.python);
         ends.map_err(|error| BuildError::Proof(ProofError::Closure(error)))
     }
 }
@@ -232,13 +268,27 @@ fn is_outgrown(lift: &LockedLift, titles: &BTreeSet<(&str, &str)>) -> bool {
         && titles.iter().any(|(name, _)| *name == lift.name)
 }
 
+/// Returns the names and versions of what is in an image.
+fn titles(settled: &Settled) -> BTreeSet<(&str, &str)> {
+    settled.parts.iter().map(|part| title(&part.owner)).collect()
+}
+
 /// Returns an owner's name and version.
 fn title(owner: &Owner) -> (&str, &str) {
     (slim::owner_key(owner), slim::owner_version(owner))
 }
 
 /// Joins settled parts, of which no two have one path.
-fn joined(parts: &[Part]) -> Tree {
+fn joined<'part>(parts: impl IntoIterator<Item = &'part Part>) -> Tree {
     let join = |tree: Tree, part: &Part| tree.join(&part.tree).expect("settled parts don't overlap");
-    parts.iter().fold(Tree::new(), join)
+    parts.into_iter().fold(Tree::new(), join)
+}
+
+/// Tells whether something lies below the app's layer.
+fn is_below(owner: &Owner) -> bool {
+    !matches!(owner, Owner::Project { .. })
+}
+
+fn digests(parts: &[Part]) -> Vec<(String, Digest)> {
+    parts.iter().map(|part| (part.owner.name(), part.tree.digest())).collect()
 }

@@ -5,6 +5,7 @@ use minke_distro::setup;
 use minke_oci::{Destination, Image, Layer, LayerSpec, Reference};
 
 use super::base::Base;
+use super::ground::Haste;
 use super::{BuildError, Foreman, parse_name, segment};
 use crate::debian::{Pick, Roots};
 use crate::layers::{self, Cut};
@@ -67,10 +68,11 @@ impl Foreman<'_> {
         let settled = settle(parts, Strictness::LaterWins).map_err(BuildError::Settle)?;
         let own = settled.parts.into_iter().filter(|part| matches!(part.owner, Owner::System { .. }));
         let cut = Cut { name: DEBUG.to_owned(), parts: own.collect() };
-        self.write_all(&[LayerSpec {
+        let spec = LayerSpec {
             name: DEBUG.to_owned(),
             segments: cut.parts.iter().map(segment).collect(),
             directories: layers::directories(&cut, &settled.tree),
-        }])
+        };
+        self.write_all(&[spec], Haste::Alone)
     }
 }

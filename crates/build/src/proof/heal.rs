@@ -3,6 +3,8 @@
 //! What slims, and who tries, comes from the caller: here is only the order in which they are asked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::thread;
 
 use minke_cas::{ImagePath, Tree};
 use serde::{Deserialize, Serialize};
@@ -21,9 +23,11 @@ const ROUNDS: usize = 12;
 const TOLD: usize = 3;
 
 /// What an image is slimmed and asked by.
-pub trait Patient {
+///
+/// Closure and import are asked for at once.
+pub trait Patient: Sync {
     /// Why one of these could not be done.
-    type Error: From<Incurable>;
+    type Error: From<Incurable> + Send;
 
     /// Slims, but for what is lifted; returns what is left, and what was taken.
     ///
@@ -85,8 +89,12 @@ pub fn heal<P: Patient>(patient: &P, before: &Tree, lifts: Lifts) -> Result<Heal
         if ledger.taken.is_empty() {
             return Ok(healed);
         }
-        let mut guilty = loose_ends(patient, (before, &after), &ledger)?;
-        let mut broken = broken(patient, (before, &after), &ledger)?;
+        let (ends, broken) = thread::scope(|scope| {
+            let ends = scope.spawn(|| loose_ends(patient, (before, &after), &ledger));
+            let broken = broken(patient, (before, &after), &ledger);
+            (ends.join().unwrap_or_else(|panic| resume_unwind(panic)), broken)
+        });
+        let (mut guilty, mut broken) = (ends?, broken?);
         broken.retain(|tried| !innocent.contains(&tried.item()));
         let mut unnamed = Vec::new();
         for tried in &broken {

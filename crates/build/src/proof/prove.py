@@ -85,10 +85,24 @@ def modules_of(files, depth):
     return top, below
 
 
-def unmet(distribution, installed):
+def headers_of(distribution):
+    """Returns what a distribution says of itself, by lower-case names, several values each.
+
+    `importlib.metadata` reads whole descriptions, and does so again for each name that is asked for.
+    """
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    found = {}
+    for line in text.split("\n\n", 1)[0].splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not name[:1].isspace():
+            found.setdefault(name.lower(), []).append(value.strip())
+    return found
+
+
+def unmet(requires, installed):
     """Returns what a distribution needs under no condition and is not installed."""
     lacking = []
-    for line in distribution.requires or []:
+    for line in requires or []:
         name = re.match(r"\s*([A-Za-z0-9._-]+)", line)
         if name and ";" not in line and normal(name.group(1)) not in installed:
             lacking.append(normal(name.group(1)))
@@ -98,11 +112,12 @@ def unmet(distribution, installed):
 def of_distributions(depth, gone):
     seen = {}
     for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
+        headers = headers_of(distribution)
+        name = headers.get("name", [""])[0]
         if name and normal(name) not in seen:
-            seen[normal(name)] = distribution
+            seen[normal(name)] = (distribution, headers)
     batches, provided = [], set()
-    for name, distribution in sorted(seen.items()):
+    for name, (distribution, headers) in sorted(seen.items()):
         files = [file for file in distribution.files or []]
         top, below = modules_of(files + gone.get(name, []), depth)
         if not files:
@@ -121,8 +136,9 @@ def of_distributions(depth, gone):
                 if os.path.isfile(path):
                     kind = "top" if module_of(file) else "below"
                     libraries.append(("library", os.path.realpath(path), None, kind))
-        version = str(distribution.version)
-        lacks = unmet(distribution, seen)
+        version = headers.get("version", [""])[0]
+        # What was installed without a wheel has a file of its own for what it needs.
+        lacks = unmet(headers.get("requires-dist") or distribution.requires, seen)
         say({"distribution": name, "version": version, "lacks": lacks})
         batches.append((name, items, bool(lacks)))
         batches.append((name, sorted(set(libraries)), bool(lacks)))
@@ -418,7 +434,9 @@ def main():
     batches, provided = of_distributions(request["depth"], request["gone"])
     standard, standard_names = of_standard_library()
     if request["standard"]:
-        batches.append(("python", standard, False))
+        # It is as much as many a distribution, and none of it waits for another part.
+        for start in range(request["jobs"]):
+            batches.append(("python", standard[start::request["jobs"]], False))
     here = provided | standard_names
     batches = [Batch(of, items, lacks, here) for of, items, lacks in wanted(batches, request["only"])]
 
@@ -438,3 +456,5 @@ def main():
 
 
 main()
+# What else the interpreter would do at its end is for nobody.
+os._exit(0)

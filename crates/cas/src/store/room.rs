@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Access, Store, StoreError, format};
-use crate::{Digest, Entry, File, ImagePath, Mode, Owner, Tree};
+use crate::{Digest, Entry, ImagePath, Mode, Owner, Tree};
 
 /// How much of a file is in memory while it is copied.
 const COPIED_AT_ONCE: usize = 256 << 10;
@@ -133,15 +133,20 @@ struct Like {
 }
 
 impl Like {
-    /// Gives a file of the other room one more name, if it is the one that is wanted; tells whether it did.
-    fn link(&self, path: &ImagePath, file: &File, place: &Path) -> bool {
-        let Some(Entry::File(there)) = self.tree.get(path) else { return false };
-        let is_same = (there.content, there.mode, there.owner) == (file.content, file.mode, file.owner);
+    /// Gives a file or symlink of the other room one more name, if it is the one that is wanted; tells whether it did.
+    fn link(&self, path: &ImagePath, entry: &Entry, place: &Path) -> bool {
         let from = self.room.join(path.relative());
-        let is_whole =
-            || fs::symlink_metadata(&from).is_ok_and(|found| found.is_file() && found.len() == file.size);
+        let is_there = match (self.tree.get(path), entry) {
+            (Some(Entry::File(there)), Entry::File(file)) => {
+                let is_whole = |found: fs::Metadata| found.is_file() && found.len() == file.size;
+                (there.content, there.mode, there.owner) == (file.content, file.mode, file.owner)
+                    && fs::symlink_metadata(&from).is_ok_and(is_whole)
+            }
+            (Some(Entry::Symlink(there)), Entry::Symlink(link)) => there == link,
+            _ => false,
+        };
         // A file system without links, one name too many, a room that somebody takes away: then it is copied.
-        is_same && is_whole() && fs::hard_link(&from, place).is_ok()
+        is_there && fs::hard_link(&from, place).is_ok()
     }
 }
 
@@ -156,11 +161,12 @@ fn write(
         let place = directory.join(path.relative());
         match entry {
             Entry::Directory(_) => fs::create_dir(&place).map_err(StoreError::io("make", &place))?,
+            Entry::Symlink(_) if like.is_some_and(|like| like.link(&path, entry, &place)) => {}
             Entry::Symlink(link) => {
                 symlink(&link.target, &place).map_err(StoreError::io("make", &place))?;
                 own(&place, link.owner, ownership)?;
             }
-            Entry::File(file) if like.is_some_and(|like| like.link(&path, file, &place)) => {}
+            Entry::File(_) if like.is_some_and(|like| like.link(&path, entry, &place)) => {}
             Entry::File(file) => {
                 let out = fs::File::create_new(&place).map_err(StoreError::io("write", &place))?;
                 let mut content = store.content(file)?;

@@ -4,7 +4,7 @@
 //! project's backend runs on it, and it makes the bytecode, which is the same on every architecture. The
 //! packages of this machine's own architecture, from the same suite, have it.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use minke_cas::{Digest, ImagePath, Tree};
 use minke_python::{Libc, PythonVersion, Target};
@@ -64,7 +64,7 @@ impl Foreman<'_> {
             venv,
             identity,
             bench,
-            made: OnceCell::new(),
+            made: OnceLock::new(),
         })
     }
 

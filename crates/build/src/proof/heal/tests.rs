@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use minke_cas::{Entry, ImagePath};
 
@@ -11,7 +11,7 @@ struct Toy {
     /// Module, what it needs, and whether it says so when that is missing.
     modules: Vec<(&'static str, &'static str, bool)>,
     library_needs: Option<&'static str>,
-    asked: RefCell<usize>,
+    asked: AtomicUsize,
 }
 
 const OWNERS: [&str; 4] = ["a", "b", "c", "d"];
@@ -54,7 +54,7 @@ impl Patient for Toy {
     }
 
     fn ask(&self, tree: &Tree, questions: Questions) -> Result<Found, Incurable> {
-        *self.asked.borrow_mut() += 1;
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let tried = self.modules.iter().map(|(module, needs, says)| {
             let ok = tree.get(&needs.parse().unwrap()).is_some();
             Tried {
@@ -92,7 +92,7 @@ impl Patient for Toy {
 }
 
 fn healed(modules: &[(&'static str, &'static str, bool)], library_needs: Option<&'static str>) -> String {
-    let toy = Toy { modules: modules.to_vec(), library_needs, asked: RefCell::new(0) };
+    let toy = Toy { modules: modules.to_vec(), library_needs, asked: AtomicUsize::new(0) };
     let outcome = match heal(&toy, &tree(|_, _| true), Lifts::new()) {
         Ok(Healed { lifts, put_back }) => {
             let line = |PutBack { owner, rule, bytes, broken, why }: &PutBack| {
@@ -102,7 +102,7 @@ fn healed(modules: &[(&'static str, &'static str, bool)], library_needs: Option<
         }
         Err(error) => error.to_string(),
     };
-    format!("{outcome}, asked {} times", toy.asked.borrow())
+    format!("{outcome}, asked {} times", toy.asked.load(Ordering::Relaxed))
 }
 
 #[test]
