@@ -11,6 +11,7 @@ pub(crate) mod making;
 mod own_layer;
 mod planning;
 pub(crate) mod proving;
+mod ready;
 mod slimming;
 mod twin;
 mod whole;

@@ -12,8 +12,8 @@ use minke_exec::User;
 use serde::Serialize;
 
 use super::base::Base;
-use super::ground::Ready;
 use super::proving::ProofError;
+use super::ready::Ready;
 use super::slimming::{SlimKey, add_sources};
 use super::{BuildError, Foreman};
 use crate::bytecode::Compiler;
@@ -42,7 +42,7 @@ struct Ward<'ward, 'request> {
     whole: &'ward Tree,
     python: ImagePath,
     standard: Standard,
-    /// What is slimmed already, where all of the parts are.
+    /// What is slimmed and compiled already, if that is more than these parts.
     ready: Option<&'ward Ready>,
 }
 
@@ -51,7 +51,7 @@ struct Ward<'ward, 'request> {
 struct Key<'key> {
     minke: &'static str,
     parts: Vec<(String, Digest)>,
-    /// What is slimmed already, from which more may be taken where the project needs less of the base.
+    /// What was slimmed before: of a base less is taken where the project needs more of it.
     ready: Option<Vec<(String, Digest)>>,
     slim: SlimKey,
     compiler: Option<&'key Compiler>,
@@ -179,7 +179,7 @@ impl Foreman<'_> {
         let key = Key {
             minke: env!("CARGO_PKG_VERSION"),
             parts: digests(&ward.parts),
-            ready: ward.ready.map(|ready| digests(&ready.below)),
+            ready: ward.ready.map(|ready| digests(ready.below.iter().filter(|part| is_below(&part.owner)))),
             slim: slim.clone(),
             compiler: ward.means.compiler,
             python: &ward.python,
@@ -289,6 +289,6 @@ fn is_below(owner: &Owner) -> bool {
     !matches!(owner, Owner::Project { .. })
 }
 
-fn digests(parts: &[Part]) -> Vec<(String, Digest)> {
-    parts.iter().map(|part| (part.owner.name(), part.tree.digest())).collect()
+fn digests<'part>(parts: impl IntoIterator<Item = &'part Part>) -> Vec<(String, Digest)> {
+    parts.into_iter().map(|part| (part.owner.name(), part.tree.digest())).collect()
 }

@@ -5,7 +5,7 @@ use minke_distro::setup;
 use minke_oci::{Destination, Image, Layer, LayerSpec, Reference};
 
 use super::base::Base;
-use super::ground::Haste;
+use super::ready::Haste;
 use super::{BuildError, Foreman, parse_name, segment};
 use crate::debian::{Pick, Roots};
 use crate::layers::{self, Cut};

@@ -49,6 +49,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::ReadOnly`]; [`StoreError::Io`].
     pub fn gc(&self, keep: Keep) -> Result<Swept, StoreError> {
+        // Rooms have thousands of files: they are carried out now, and taken apart when others may go on.
+        let outside = self.scratch()?;
         self.alone(|| {
             let named = self.named()?;
             let (mut bound, mut free): (Vec<Item>, Vec<Item>) = self.items()?.into_iter().partition(|item| {
@@ -66,6 +68,9 @@ impl Store {
                     item.kind != Kind::Room || !locks::is_occupied(&item.path.with_extension("tree"));
                 if is_free && (is_old(&item) || keep.most_bytes.is_some_and(|most| bytes > most)) {
                     bytes -= item.bytes;
+                    if item.kind == Kind::Room {
+                        item.carry_to(outside.path())?;
+                    }
                     self.drop_item(&item, &mut swept)?;
                 } else {
                     bound.push(item);
@@ -163,6 +168,15 @@ impl Store {
 }
 
 impl Item {
+    /// Moves a room to a directory of the same file system; one that cannot be moved stays where it is.
+    fn carry_to(&self, directory: &Path) -> Result<(), StoreError> {
+        remove(&self.path.with_extension("tree"))?;
+        if let Some(name) = self.path.file_name() {
+            let _ = fs::rename(&self.path, directory.join(name));
+        }
+        Ok(())
+    }
+
     /// Takes it away; of a room first the listing, without which it isn't believed by who checks it.
     pub(super) fn remove(&self) -> Result<(), StoreError> {
         if self.kind == Kind::Room {

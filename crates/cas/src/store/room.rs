@@ -6,10 +6,13 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use super::{Access, Store, StoreError, format};
-use crate::{Digest, Entry, ImagePath, Mode, Owner, Tree};
+use crate::{Digest, Entry, File, ImagePath, Mode, Owner, Tree};
 
 /// How much of a file is in memory while it is copied.
 const COPIED_AT_ONCE: usize = 256 << 10;
@@ -157,29 +160,21 @@ fn write(
     ownership: Ownership,
 ) -> Result<(), StoreError> {
     fs::create_dir(directory).map_err(StoreError::io("make", directory))?;
+    let mut files = Vec::new();
     for (path, entry) in tree.walk() {
         let place = directory.join(path.relative());
         match entry {
             Entry::Directory(_) => fs::create_dir(&place).map_err(StoreError::io("make", &place))?,
-            Entry::Symlink(_) if like.is_some_and(|like| like.link(&path, entry, &place)) => {}
+            Entry::File(_) | Entry::Symlink(_)
+                if like.is_some_and(|like| like.link(&path, entry, &place)) => {}
             Entry::Symlink(link) => {
                 symlink(&link.target, &place).map_err(StoreError::io("make", &place))?;
                 own(&place, link.owner, ownership)?;
             }
-            Entry::File(_) if like.is_some_and(|like| like.link(&path, entry, &place)) => {}
-            Entry::File(file) => {
-                let out = fs::File::create_new(&place).map_err(StoreError::io("write", &place))?;
-                let mut content = store.content(file)?;
-                let length = usize::try_from(file.size).unwrap_or(usize::MAX).min(COPIED_AT_ONCE);
-                let mut out = io::BufWriter::with_capacity(length, out);
-                io::copy(&mut content, &mut out)
-                    .and_then(|_| out.flush())
-                    .map_err(StoreError::io("write", &place))?;
-                own(&place, file.owner, ownership)?;
-                mark(&place, file.mode, ownership)?;
-            }
+            Entry::File(file) => files.push((place, file)),
         }
     }
+    copy_all(store, &files, ownership)?;
     // Last, children first: a directory that isn't writable could not be filled.
     let directories: Vec<_> = tree.walk().filter(|(_, entry)| matches!(entry, Entry::Directory(_))).collect();
     for (path, entry) in directories.into_iter().rev() {
@@ -191,6 +186,37 @@ fn write(
     let root = tree.directory(&ImagePath::root()).expect("a tree has a root");
     own(directory, root.owner(), ownership)?;
     mark(directory, root.mode(), ownership)
+}
+
+/// Copies files out of the store, on all cores: most of them are small, and the kernel takes longer than we do.
+fn copy_all(store: &Store, files: &[(PathBuf, &File)], ownership: Ownership) -> Result<(), StoreError> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), StoreError> {
+        while let Some((place, file)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // Whoever fails is the last to take one.
+            copy(store, file, place, ownership)
+                .inspect_err(|_| next.store(files.len(), Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len());
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let joined =
+            others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.fold(own, Result::and)
+    })
+}
+
+fn copy(store: &Store, file: &File, place: &Path, ownership: Ownership) -> Result<(), StoreError> {
+    let out = fs::File::create_new(place).map_err(StoreError::io("write", place))?;
+    let mut content = store.content(file)?;
+    let length = usize::try_from(file.size).unwrap_or(usize::MAX).min(COPIED_AT_ONCE);
+    let mut out = io::BufWriter::with_capacity(length, out);
+    io::copy(&mut content, &mut out).and_then(|_| out.flush()).map_err(StoreError::io("write", place))?;
+    own(place, file.owner, ownership)?;
+    mark(place, file.mode, ownership)
 }
 
 fn own(place: &Path, owner: Owner, ownership: Ownership) -> Result<(), StoreError> {

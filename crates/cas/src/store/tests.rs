@@ -140,8 +140,13 @@ fn rooms_that_are_nearly_the_same_share_files() {
     let first = tree(&[("/bin/cc", &compiler, Mode::EXECUTABLE), ("/a", "1", Mode::REGULAR)]);
     let second = tree(&[("/bin/cc", &compiler, Mode::EXECUTABLE), ("/a", "2", Mode::REGULAR)]);
     let third = tree(&[("/bin/cc", &compiler, Mode::REGULAR)]);
+    let linked = |mut tree: Tree, target: &str| {
+        tree.insert(&path("/sh"), Entry::symlink(target)).unwrap();
+        tree
+    };
+    let (first, second, third) = (linked(first, "bin/cc"), linked(second, "bin/cc"), linked(third, "a"));
     let room = |tree, ownership| store.room(tree, ownership).unwrap();
-    let inode = |room: &std::path::Path, at: &str| fs::metadata(room.join(at)).unwrap().ino();
+    let inode = |room: &std::path::Path, at: &str| fs::symlink_metadata(room.join(at)).unwrap().ino();
     let plain = Ownership::Plain(None);
     let rooms = [&first, &second, &third].map(|tree| room(tree, plain));
     let [one, two, three] = &rooms;
@@ -149,6 +154,8 @@ fn rooms_that_are_nearly_the_same_share_files() {
     assert_ne!(inode(one, "a"), inode(two, "a"));
     assert_eq!(fs::read_to_string(two.join("a")).unwrap(), "2");
     assert_ne!(inode(two, "bin/cc"), inode(three, "bin/cc"), "its mode is another one");
+    assert_eq!(inode(one, "sh"), inode(two, "sh"));
+    assert_eq!(fs::read_link(three.join("sh")).unwrap().to_str(), Some("a"));
     assert_ne!(
         inode(one, "bin/cc"),
         inode(&room(&first, Ownership::Caller), "bin/cc"),
