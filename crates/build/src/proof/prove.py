@@ -12,6 +12,7 @@ import sys
 # The caller's directory is no place of modules.
 sys.path[:] = [entry for entry in sys.path if entry not in ("", ".")]
 
+import contextlib
 import importlib
 import importlib.machinery
 import json
@@ -31,6 +32,10 @@ FOREIGN = {"_msi", "_overlapped", "_scproxy", "_winapi", "msilib", "msvcrt", "nt
            "org", "vms_lib", "_winreg", "os2", "_ios_support", "_android_support", "_osx_support"}
 SUFFIXES = sorted(importlib.machinery.all_suffixes(), key=len, reverse=True)
 LONGEST = 2000
+# What so many distributions need is imported once for all.
+COMMON = 3
+# How many seconds that may take.
+WARMING = 60
 RESULTS = None
 
 
@@ -109,6 +114,26 @@ def unmet(requires, installed):
     return lacking
 
 
+def needs_of(requires):
+    """Returns the names of what a distribution needs, unless only an extra does."""
+    named = [re.match(r"\s*([A-Za-z0-9._-]+)", line) for line in requires or [] if "extra" not in line.partition(";")[2]]
+    return {normal(name.group(1)) for name in named if name}
+
+
+def common(needs, tops):
+    """Returns the modules at the top of what several distributions need, at first what needs the least itself."""
+    reach = {}
+    for name in needs:
+        found, pending = set(), [name]
+        while pending:
+            for other in needs.get(pending.pop(), set()) - found:
+                found.add(other)
+                pending.append(other)
+        reach[name] = found - {name}
+    often = [name for name in needs if sum(name in others for others in reach.values()) >= COMMON]
+    return [module for name in sorted(often, key=lambda name: (len(reach[name]), name)) for module in tops[name]]
+
+
 def of_distributions(depth, gone):
     seen = {}
     for distribution in metadata.distributions():
@@ -116,7 +141,7 @@ def of_distributions(depth, gone):
         name = headers.get("name", [""])[0]
         if name and normal(name) not in seen:
             seen[normal(name)] = (distribution, headers)
-    batches, provided = [], set()
+    batches, provided, needs, tops = [], set(), {}, {}
     for name, (distribution, headers) in sorted(seen.items()):
         files = [file for file in distribution.files or []]
         top, below = modules_of(files + gone.get(name, []), depth)
@@ -138,11 +163,13 @@ def of_distributions(depth, gone):
                     libraries.append(("library", os.path.realpath(path), None, kind))
         version = headers.get("version", [""])[0]
         # What was installed without a wheel has a file of its own for what it needs.
-        lacks = unmet(headers.get("requires-dist") or distribution.requires, seen)
+        requires = headers.get("requires-dist") or distribution.requires
+        lacks = unmet(requires, seen)
+        needs[name], tops[name] = needs_of(requires), top
         say({"distribution": name, "version": version, "lacks": lacks})
         batches.append((name, items, bool(lacks)))
         batches.append((name, sorted(set(libraries)), bool(lacks)))
-    return batches, provided
+    return batches, provided, common(needs, tops)
 
 
 def is_package(directory):
@@ -413,6 +440,45 @@ def work(batches, request, report):
                 waiting.append(batch)
 
 
+def try_warm(batches, modules, request):
+    """Tries everything in a process that has imported before what many need.
+
+    What works there works: a module that a rule took is nowhere to be imported from. What doesn't is left to be tried
+    without.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            # What hangs is ended by the signal, and nothing is known then.
+            signal.alarm(WARMING)
+            for module in modules:
+                # Those that need it say so.
+                with contextlib.suppress(Exception):
+                    importlib.import_module(module)
+            signal.alarm(0)
+            # A copy of a process has none of its threads, and may wait for one for ever.
+            if len(os.listdir("/proc/self/task")) == 1:
+                with open(writer, "w") as known:
+                    numbers = {id(batch): number for number, batch in enumerate(batches)}
+                    work(batches, request, lambda batch: known.write(json.dumps([numbers[id(batch)], batch.outcomes]) + "\n"))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as known:
+        for line in known:
+            if not line.endswith("\n"):
+                break
+            number, outcomes = json.loads(line)
+            batch = batches[number]
+            for index, outcome in outcomes.items():
+                if outcome["ok"]:
+                    batch.outcomes[int(index)] = outcome
+                    batch.waiting.remove(int(index))
+    os.waitpid(child, 0)
+
+
 def drain(batch):
     """Reads what a child said before its end, though a child of its own may still hold the pipe."""
     for descriptor, read in ((batch.results, batch.read), (batch.said, batch.listen)):
@@ -431,7 +497,7 @@ def main():
     RESULTS = os.dup(1)
     os.dup2(2, 1)
     say({"python": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable, "prefix": sys.prefix})
-    batches, provided = of_distributions(request["depth"], request["gone"])
+    batches, provided, warm = of_distributions(request["depth"], request["gone"])
     standard, standard_names = of_standard_library()
     if request["standard"]:
         # It is as much as many a distribution, and none of it waits for another part.
@@ -451,6 +517,9 @@ def main():
                 line["absent"] = "standard"
             say(line)
 
+    # An image that others have built is told what each of its distributions does by itself.
+    if warm and not request["standard"] and request["only"] is None:
+        try_warm(batches, warm, request)
     work(batches, request, report)
     say({"end": True})
 

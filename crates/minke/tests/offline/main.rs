@@ -25,6 +25,7 @@ mod places;
 mod plain;
 mod private;
 mod projects;
+mod proof;
 mod refusals;
 mod repositories;
 mod reproducible;
