@@ -1,5 +1,6 @@
 //! Fetches many pinned files at once and works on each as soon as it is there.
 
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -98,6 +99,15 @@ where
         }
     });
     desk.results()
+}
+
+/// Does two things at once, the first on a thread of its own; panics as either does.
+pub(crate) fn at_once<A: Send, B>(beside: impl FnOnce() -> A + Send, here: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let beside = scope.spawn(beside);
+        let here = here();
+        (beside.join().unwrap_or_else(|panic| resume_unwind(panic)), here)
+    })
 }
 
 /// Does the same work on many things, `jobs` at a time, the largest first; the results are in their order.

@@ -5,8 +5,6 @@
 //! these are the same, nothing below is unpacked, joined or compiled again, not even looked at.
 
 use std::collections::BTreeSet;
-use std::panic::resume_unwind;
-use std::thread::{self, ScopedJoinHandle};
 
 use minke_cas::{Digest, Entry, Epoch, ImagePath, Tree};
 use minke_distro::PackageName as DebName;
@@ -24,6 +22,7 @@ use crate::bytecode::Compiler;
 use crate::debian::Roots;
 use crate::error::BuildError;
 use crate::event::Said;
+use crate::fetch::at_once;
 use crate::layers::{self, Cut};
 use crate::native;
 use crate::parts::{Owner, Part};
@@ -237,18 +236,16 @@ impl Foreman<'_> {
         let is_apart = self.layer_policy() != LayerPolicy::Single && settled.is_apart();
         let means = Means { base, bench: &bench, compiler: compiler.as_ref() };
         let lifts = self.known_lifts(&settled);
-        let (ready, is_proved) = thread::scope(|scope| {
-            // Making a room to see whether it can be made takes a while.
-            let is_proved = scope.spawn(|| slim::is_wanted(&self.request.settings) && self.is_provable());
-            (self.ready(means, &settled, &lifts), joined(is_proved))
-        });
+        // Making a room to see whether it can be made takes a while.
+        let (is_proved, ready) = at_once(
+            || slim::is_wanted(&self.request.settings) && self.is_provable(),
+            || self.ready(means, &settled, &lifts),
+        );
         let mut ready = ready?;
         // Most often nothing has to be lifted: so the layers are written while that is proved.
         let haste = if is_proved { Haste::Beside } else { Haste::Alone };
-        let (healed, layers) = thread::scope(|scope| {
-            let written = scope.spawn(|| self.layers(&ready, haste));
-            (self.healed(means, &settled, &ready), joined(written))
-        });
+        let (layers, healed) =
+            at_once(|| self.layers(&ready, haste), || self.healed(means, &settled, &ready));
         let Healed { lifts: healed, put_back } = healed?;
         let mut layers = layers?;
         if healed != lifts {
@@ -286,11 +283,6 @@ impl Foreman<'_> {
         }
         Ok((later, scripts))
     }
-}
-
-/// Waits for a thread, and panics as it did.
-fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Returns a digest of all that other parts can depend on in the user's own files: their paths, what they are,

@@ -104,9 +104,6 @@ impl Foreman<'_> {
 
     /// Returns what is lifted from the beginning, for the lock says so.
     pub(super) fn known_lifts(&self, settled: &Settled) -> Lifts {
-        if !slim::is_wanted(&self.request.settings) {
-            return Lifts::new();
-        }
         of_titles(&self.locked_lifts(), &titles(settled))
     }
 

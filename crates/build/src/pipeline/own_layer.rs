@@ -95,7 +95,7 @@ impl Foreman<'_> {
             let packed = Packed::new(self.store, &segment(part), compression);
             packed.map_err(|source| failed(&part.owner.name(), source))
         };
-        compiled.iter().filter(|part| !part.tree.is_empty()).map(pack).collect()
+        compiled.par_iter().filter(|part| !part.tree.is_empty()).map(pack).collect()
     }
 
     /// Returns the runs of a listing compiled and compressed, from memory where they are as they were.

@@ -3,8 +3,6 @@
 //! What slims, and who tries, comes from the caller: here is only the order in which they are asked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::resume_unwind;
-use std::thread;
 
 use minke_cas::{ImagePath, Tree};
 use serde::{Deserialize, Serialize};
@@ -14,6 +12,7 @@ use super::import::Item;
 use super::{Found, OpenEnd, Tried};
 use crate::bytecode::bytecode_stem;
 use crate::check;
+use crate::fetch::at_once;
 use crate::slim::{Lifts, PutBack, SlimLedger};
 
 /// How often slimming starts again. Each time at least one more rule is lifted.
@@ -89,11 +88,10 @@ pub fn heal<P: Patient>(patient: &P, before: &Tree, lifts: Lifts) -> Result<Heal
         if ledger.taken.is_empty() {
             return Ok(healed);
         }
-        let (ends, broken) = thread::scope(|scope| {
-            let ends = scope.spawn(|| loose_ends(patient, (before, &after), &ledger));
-            let broken = broken(patient, (before, &after), &ledger);
-            (ends.join().unwrap_or_else(|panic| resume_unwind(panic)), broken)
-        });
+        let (ends, broken) = at_once(
+            || loose_ends(patient, (before, &after), &ledger),
+            || broken(patient, (before, &after), &ledger),
+        );
         let (mut guilty, mut broken) = (ends?, broken?);
         broken.retain(|tried| !innocent.contains(&tried.item()));
         let mut unnamed = Vec::new();
