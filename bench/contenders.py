@@ -21,6 +21,9 @@ from projects import Project
 BENCH = Path(__file__).resolve().parent
 PATIENCE_SECONDS = 60
 
+ROOM_BYTES = 20_000_000_000
+"""What is left free on the disk."""
+
 DOWNLOADS = [b"PK\x03\x04", b"!<ar"]
 """What wheels and Debian packages begin with."""
 
@@ -41,16 +44,17 @@ class Turn:
 
 
 class Minke:
-    """minke itself: one command, straight to an archive."""
+    """minke itself, perhaps with further arguments: one command, straight to an archive."""
 
-    name = "minke"
-    ways = ["minke"]
-
-    def __init__(self, binary: Path, work: Path, uv: Path):
+    def __init__(self, binary: Path, work: Path, uv: Path, name: str = "minke", more: tuple[str, ...] = ()):
         self.binary = binary
-        self.cache = work / "minke/cache"
-        self.ready = work / "minke/ready"
-        self.out = work / "minke"
+        self.name = name
+        self.ways = [name]
+        self.more = more
+        self.out = work / name
+        self.cache = self.out / "cache"
+        self.ready = self.out / "ready"
+        self.aside = self.out / "aside"
         self.out.mkdir(exist_ok=True)
         self.env = {**os.environ, "MINKE_CACHE": str(self.cache), "UV_CACHE_DIR": str(self.cache / "uv")}
         self.env["PATH"] = f"{uv.parent}:{self.env['PATH']}"
@@ -62,8 +66,8 @@ class Minke:
         (empty / "main.py").write_text("print('There she blows')\n")
         (empty / "pyproject.toml").write_text('[project]\nname = "empty"\nversion = "1"\n')
         for cache in [self.cache, self.ready]:
-            shutil.rmtree(cache, ignore_errors=True)
-        measure([self.binary, "build", "--quiet", empty], log=self.out / "log", env=self.env)
+            self.put_aside(cache)
+        measure([self.binary, "build", "--quiet", *self.more, empty], log=self.out / "log", env=self.env)
         self.cache.rename(self.ready)
 
     def turn(self, project: Project) -> dict[str, Turn]:
@@ -80,12 +84,27 @@ class Minke:
         kept = self.build(project)
         project.edit()
         warm = self.build(project, archive)
-        return {"minke": Turn(cold, kept, warm, archive, first)}
+        return {self.name: Turn(cold, kept, warm, archive, first)}
 
     def forget(self) -> None:
         """Empties the cache wholly."""
-        shutil.rmtree(self.cache, ignore_errors=True)
+        self.put_aside(self.cache)
         settle()
+
+    def put_aside(self, directory: Path) -> None:
+        """Takes a directory out of the way; it is removed only where the disk fills, or by `clean`.
+
+        For minutes after large removals ext4 without a journal makes new files many times more slowly.
+        """
+        if shutil.disk_usage(self.out).free < ROOM_BYTES:
+            self.clean()
+        if directory.exists():
+            self.aside.mkdir(exist_ok=True)
+            directory.rename(self.aside / str(time.time_ns()))
+
+    def clean(self) -> None:
+        """Removes what was put aside."""
+        shutil.rmtree(self.aside, ignore_errors=True)
 
     def run(self, project: Project, command: str, *arguments: str, env: dict[str, str] | None = None) -> None:
         """Runs another command for a project, which isn't measured."""
@@ -110,16 +129,19 @@ class Minke:
         shutil.copytree(kept, self.cache, dirs_exist_ok=True)
 
     def build(self, project: Project, archive: Path | None = None, more: tuple = ()) -> Cost:
-        argv = [self.binary, "build", "--quiet", "--locked", *more, project.place]
+        argv = [self.binary, "build", "--quiet", "--locked", *self.more, *more, project.place]
         if archive:
             archive.unlink(missing_ok=True)
-            argv += ["-o", f"docker-archive:{archive}:bench/minke-{project.app}:latest"]
+            argv += ["-o", f"docker-archive:{archive}:{self.tag(project)}"]
         return measure(argv, log=self.out / "log", env=self.env)
 
     def image(self, project: Project, daemon: Daemon) -> str:
         """The image's name in the daemon."""
         daemon.ask("load", "--quiet", "--input", str(self.out / f"{project.app}.tar"))
-        return f"bench/minke-{project.app}:latest"
+        return self.tag(project)
+
+    def tag(self, project: Project) -> str:
+        return f"bench/{self.name}-{project.app}:latest"
 
 
 class Peer:

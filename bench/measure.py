@@ -1,9 +1,9 @@
 """Runs one command and says what it cost: seconds, CPU seconds, peak memory.
 
 A command's cost includes all its descendants, and what daemons that work for it spent meanwhile.
-Memory is the sum of the resident sizes of all these processes, looked at ten times a second: pages that
-processes share are counted once for each, a short peak can be missed (so it is never less than the
-largest single process, as the kernel noted it), and page cache counts for nobody.
+Memory is the sum of the proportional set sizes of all these processes, looked at ten times a second: a page
+that n of them have mapped counts 1/n for each, a short peak can be missed (so it is never less than the
+largest single process, as the kernel noted it), and page cache that nobody has mapped counts for nobody.
 """
 
 import os
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 INTERVAL_SECONDS = 0.1
 
 
@@ -90,7 +89,7 @@ class Watch:
 
     def look(self) -> None:
         while not self.over.wait(INTERVAL_SECONDS):
-            self.peak_bytes = max(self.peak_bytes, sum(map(resident, tree(self.roots))))
+            self.peak_bytes = max(self.peak_bytes, sum(map(held, tree(self.roots))))
 
     def __enter__(self) -> "Watch":
         self.thread.start()
@@ -129,12 +128,13 @@ def busy() -> float:
     return (user + nice + system + sum(interrupts)) / TICK
 
 
-def resident(process: int) -> int:
-    """Bytes of memory that a process holds now; none if it has ended."""
+def held(process: int) -> int:
+    """Bytes of memory that a process holds now, its part of what it shares (proc(5)); none if it has ended."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE
-    except (OSError, IndexError):
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
         return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def stat(process: int) -> list[str] | None:

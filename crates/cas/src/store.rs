@@ -34,6 +34,7 @@ mod partial;
 mod references;
 mod room;
 mod scratch;
+mod spread;
 mod usage;
 mod verify;
 

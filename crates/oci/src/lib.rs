@@ -41,6 +41,6 @@ pub use layout::write_layout;
 pub use output::OutputError;
 pub use packed::Packed;
 pub use reference::{Reference, ReferenceError};
-pub use segment::{LayerError, Segment, SegmentBlob, compress_segment};
+pub use segment::{LayerError, Segment, SegmentBlob};
 pub use tar::TarError;
 pub use unpack::{Bounds, UnpackError, unpack};

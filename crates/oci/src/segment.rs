@@ -118,7 +118,7 @@ pub enum LayerError {
 /// # Errors
 /// [`LayerError::Store`], [`LayerError::Content`], [`LayerError::Size`], [`LayerError::Target`] and
 /// [`LayerError::Whiteout`].
-pub fn compress_segment(
+pub(crate) fn compress_segment(
     store: &Store,
     segment: &Segment,
     compression: Compression,

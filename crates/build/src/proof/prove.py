@@ -104,20 +104,13 @@ def headers_of(distribution):
     return found
 
 
-def unmet(requires, installed):
-    """Returns what a distribution needs under no condition and is not installed."""
-    lacking = []
-    for line in requires or []:
-        name = re.match(r"\s*([A-Za-z0-9._-]+)", line)
-        if name and ";" not in line and normal(name.group(1)) not in installed:
-            lacking.append(normal(name.group(1)))
-    return lacking
-
-
 def needs_of(requires):
-    """Returns the names of what a distribution needs, unless only an extra does."""
-    named = [re.match(r"\s*([A-Za-z0-9._-]+)", line) for line in requires or [] if "extra" not in line.partition(";")[2]]
-    return {normal(name.group(1)) for name in named if name}
+    """Yields the names of what a distribution needs, each with the condition under which it does."""
+    for line in requires or []:
+        need, _, condition = line.partition(";")
+        name = re.match(r"\s*([A-Za-z0-9._-]+)", need)
+        if name:
+            yield normal(name.group(1)), condition
 
 
 def common(needs, tops):
@@ -163,9 +156,10 @@ def of_distributions(depth, gone):
                     libraries.append(("library", os.path.realpath(path), None, kind))
         version = headers.get("version", [""])[0]
         # What was installed without a wheel has a file of its own for what it needs.
-        requires = headers.get("requires-dist") or distribution.requires
-        lacks = unmet(requires, seen)
-        needs[name], tops[name] = needs_of(requires), top
+        requires = list(needs_of(headers.get("requires-dist") or distribution.requires))
+        lacks = [need for need, condition in requires if not condition and need not in seen]
+        needs[name] = {need for need, condition in requires if "extra" not in condition}
+        tops[name] = top
         say({"distribution": name, "version": version, "lacks": lacks})
         batches.append((name, items, bool(lacks)))
         batches.append((name, sorted(set(libraries)), bool(lacks)))
@@ -414,6 +408,8 @@ def work(batches, request, report):
                 continue
             batch.start(request["budget"])
             running.append(batch)
+        if not running:
+            break
         poll = select.poll()
         readers = {}
         for batch in running:
@@ -462,7 +458,11 @@ def try_warm(batches, modules, request):
             if len(os.listdir("/proc/self/task")) == 1:
                 with open(writer, "w") as known:
                     numbers = {id(batch): number for number, batch in enumerate(batches)}
-                    work(batches, request, lambda batch: known.write(json.dumps([numbers[id(batch)], batch.outcomes]) + "\n"))
+
+                    def keep(batch):
+                        known.write(json.dumps([numbers[id(batch)], batch.outcomes]) + "\n")
+
+                    work(batches, request, keep)
         finally:
             os._exit(0)
     os.close(writer)

@@ -68,15 +68,12 @@ impl Store {
                     item.kind != Kind::Room || !locks::is_occupied(&item.path.with_extension("tree"));
                 if is_free && (is_old(&item) || keep.most_bytes.is_some_and(|most| bytes > most)) {
                     bytes -= item.bytes;
-                    if item.kind == Kind::Room {
-                        item.carry_to(outside.path())?;
-                    }
-                    self.drop_item(&item, &mut swept)?;
+                    drop_item(&item, outside.path(), &mut swept)?;
                 } else {
                     bound.push(item);
                 }
             }
-            self.drop_unbelievable(&mut bound, &mut swept)?;
+            self.drop_unbelievable(&mut bound, outside.path(), &mut swept)?;
             self.forget_strays()?;
             self.drop_turns()?;
             bound.iter().for_each(|item| swept.left.add(item.bytes));
@@ -105,20 +102,19 @@ impl Store {
         Ok(swept)
     }
 
-    fn drop_item(&self, item: &Item, swept: &mut Swept) -> Result<(), StoreError> {
-        item.remove()?;
-        swept.dropped.entry(item.kind).or_default().add(item.bytes);
-        Ok(())
-    }
-
     /// Drops results that have lost what they need: they take up room and nothing else.
-    fn drop_unbelievable(&self, items: &mut Vec<Item>, swept: &mut Swept) -> Result<(), StoreError> {
+    fn drop_unbelievable(
+        &self,
+        items: &mut Vec<Item>,
+        outside: &Path,
+        swept: &mut Swept,
+    ) -> Result<(), StoreError> {
         let is_lost = |item: &Item| {
             item.kind == Kind::Result && !needs_in(&item.path).is_some_and(|needs| self.are_there(&needs))
         };
         let (lost, left): (Vec<_>, _) = std::mem::take(items).into_iter().partition(is_lost);
         *items = left;
-        lost.iter().try_for_each(|item| self.drop_item(item, swept))
+        lost.iter().try_for_each(|item| drop_item(item, outside, swept))
     }
 
     /// Removes the locks of killed processes; who is alone has none of his own.
@@ -168,22 +164,26 @@ impl Store {
 }
 
 impl Item {
-    /// Moves a room to a directory of the same file system; one that cannot be moved stays where it is.
-    fn carry_to(&self, directory: &Path) -> Result<(), StoreError> {
-        remove(&self.path.with_extension("tree"))?;
-        if let Some(name) = self.path.file_name() {
-            let _ = fs::rename(&self.path, directory.join(name));
-        }
-        Ok(())
-    }
-
     /// Takes it away; of a room first the listing, without which it isn't believed by who checks it.
-    pub(super) fn remove(&self) -> Result<(), StoreError> {
+    ///
+    /// A room is only carried to `outside`, a directory of the same file system, if it can be.
+    pub(super) fn remove(&self, outside: &Path) -> Result<(), StoreError> {
         if self.kind == Kind::Room {
             remove(&self.path.with_extension("tree"))?;
+            let carried =
+                self.path.file_name().is_some_and(|name| fs::rename(&self.path, outside.join(name)).is_ok());
+            if carried {
+                return Ok(());
+            }
         }
         remove(&self.path)
     }
+}
+
+fn drop_item(item: &Item, outside: &Path, swept: &mut Swept) -> Result<(), StoreError> {
+    item.remove(outside)?;
+    swept.dropped.entry(item.kind).or_default().add(item.bytes);
+    Ok(())
 }
 
 /// Returns the digests in a JSON value that stand under the key `digest`.

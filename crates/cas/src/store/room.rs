@@ -6,11 +6,10 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::spread::spread;
 use super::{Access, Store, StoreError, format};
 use crate::{Digest, Entry, File, ImagePath, Mode, Owner, Tree};
 
@@ -190,23 +189,8 @@ fn write(
 
 /// Copies files out of the store, on all cores: most of them are small, and the kernel takes longer than we do.
 fn copy_all(store: &Store, files: &[(PathBuf, &File)], ownership: Ownership) -> Result<(), StoreError> {
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<(), StoreError> {
-        while let Some((place, file)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // Whoever fails is the last to take one.
-            copy(store, file, place, ownership)
-                .inspect_err(|_| next.store(files.len(), Ordering::Relaxed))?;
-        }
-        Ok(())
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(files.len());
-    thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        let joined =
-            others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        joined.fold(own, Result::and)
-    })
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    spread(files, cores, |(place, file)| copy(store, file, place, ownership))
 }
 
 fn copy(store: &Store, file: &File, place: &Path, ownership: Ownership) -> Result<(), StoreError> {

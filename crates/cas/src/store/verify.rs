@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::boot::digest_of;
 use super::memo::needs_in;
+use super::spread::spread;
 use super::usage::{Item, Kind, Usage, digest_in_name};
 use super::{Store, StoreError, pack};
 use crate::{Digest, Entry, Meter, Tree};
@@ -49,20 +49,21 @@ impl Store {
         if wrong.is_empty() && names.is_empty() {
             return Ok(verified);
         }
+        let outside = self.scratch()?;
         self.alone(|| {
             let mut lost = BTreeSet::new();
             // Somebody may have made it again meanwhile.
             for item in
                 wrong.iter().filter(|item| item.path.exists() && !self.is_right(item).unwrap_or(false))
             {
-                item.remove()?;
+                item.remove(outside.path())?;
                 lost.extend(digest_in_name(&item.path).filter(|_| item.kind == Kind::Blob));
                 verified.dropped.push(self.dropped(item));
             }
             let results = self.items()?;
             for item in results.iter().filter(|item| item.kind == Kind::Result) {
                 if !self.is_right(item)? {
-                    item.remove()?;
+                    item.remove(outside.path())?;
                     verified.dropped.push(self.dropped(item));
                 }
             }
@@ -81,19 +82,13 @@ impl Store {
         let mut order: Vec<&Item> = items.iter().collect();
         // The largest first: what is begun last should be short.
         order.sort_by_key(|item| std::cmp::Reverse(item.bytes));
-        let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        std::thread::scope(|scope| {
-            let work = || -> Result<(), StoreError> {
-                while let Some(item) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !self.is_right(item)? {
-                        wrong.lock().expect("no thread panics with this lock").push((*item).clone());
-                    }
-                    meter.advance(item.bytes);
-                }
-                Ok(())
-            };
-            let threads: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
+        let wrong = Mutex::new(Vec::new());
+        spread(&order, jobs, |item| {
+            if !self.is_right(item)? {
+                wrong.lock().expect("no thread panics with this lock").push((*item).clone());
+            }
+            meter.advance(item.bytes);
+            Ok(())
         })?;
         Ok(wrong.into_inner().expect("no thread panics with this lock"))
     }

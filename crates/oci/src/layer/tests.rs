@@ -4,8 +4,9 @@ use minke_cas::{Digest, PackId};
 use proptest::prelude::*;
 
 use super::*;
+use crate::segment::compress_segment;
 use crate::testing::{Bench, image_path, listing, noise, segment, spec};
-use crate::{Packed, compress_segment, flatten, write_packed};
+use crate::{Packed, flatten, write_packed};
 
 const EVERY: [Compression; 3] = [Compression::Gzip, Compression::Zstd, Compression::None];
 
