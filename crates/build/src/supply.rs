@@ -88,8 +88,7 @@ impl<'build> Supply<'build> {
         before: SystemLock,
     ) -> Self {
         let mut now = before.clone();
-        let is_upgraded =
-            |wheel: &LockedWheel| upgrade.covers(wheel.name.split('-').next().unwrap_or_default());
+        let is_upgraded = |wheel: &LockedWheel| upgrade.covers(wheel.title().0);
         now.builds.retain(|_, wheels| !wheels.iter().any(is_upgraded));
         rooms::forget_upgraded(&mut now, upgrade);
         Self {

@@ -122,26 +122,45 @@ pub struct BuildKey {
     pub target: String,
 }
 
-/// A wheel that a backend needs, or the source distribution of one that has to be built first.
+/// A wheel that a backend needs, or the sources of one that has to be built first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LockedWheel {
-    /// Its file name.
+    /// Its file name; of a commit, the name of the project.
     pub name: String,
-    /// Where it lies: an address, or a path relative to the project.
+    /// Where it lies.
     pub place: WheelPlace,
-    /// Its bytes.
-    pub digest: Digest,
-    /// How many those are, where that is known.
-    pub size: Option<u64>,
 }
 
-/// Where a wheel lies.
+/// Where a wheel lies, or what it is made from, and how it is known again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WheelPlace {
     /// At an address, without user name and password.
-    Url(SourceUrl),
+    Url {
+        /// Which.
+        url: SourceUrl,
+        /// What its bytes hash to.
+        digest: Digest,
+        /// How many those are, where that is known.
+        size: Option<u64>,
+    },
     /// On this machine.
-    Path(String),
+    Path {
+        /// Relative to the project, or absolute.
+        path: String,
+        /// What its bytes hash to.
+        digest: Digest,
+    },
+    /// In a repository of git's.
+    Commit {
+        /// Its address, without user name and password.
+        repository: String,
+        /// The commit, in full.
+        commit: String,
+        /// Where in it the project is.
+        subdirectory: Option<String>,
+        /// Its version, where that is known without building it.
+        version: Option<String>,
+    },
 }
 
 /// One line of the difference between two locks.
@@ -205,8 +224,7 @@ impl SystemLock {
         });
         let builds = self.builds.iter().flat_map(|(key, wheels)| {
             let entry = |wheel: &LockedWheel| {
-                let mut words = wheel.name.splitn(3, '-');
-                let (name, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                let (name, version) = wheel.title();
                 let why = format!("build-system.requires: {}", key.requires.join(", "));
                 ((format!("build, {}", key.target), name.to_owned()), (version.to_owned(), why))
             };
@@ -217,6 +235,28 @@ impl SystemLock {
             ((format!("slimming, {rule}"), name.clone()), (version.clone(), format!("{broken}: {why}")))
         });
         packages.chain(interpreters).chain(builds).chain(lifts).collect()
+    }
+}
+
+impl LockedWheel {
+    /// Returns what tells it from any other.
+    pub fn digest(&self) -> Digest {
+        match &self.place {
+            WheelPlace::Url { digest, .. } | WheelPlace::Path { digest, .. } => *digest,
+            WheelPlace::Commit { repository, commit, subdirectory, version: _ } => {
+                let below = subdirectory.as_deref().unwrap_or_default();
+                Digest::of(format!("git+{repository}@{commit}#{below}").as_bytes())
+            }
+        }
+    }
+
+    /// Returns the name of its distribution, and its version, or the commit.
+    pub fn title(&self) -> (&str, &str) {
+        if let WheelPlace::Commit { commit, version, .. } = &self.place {
+            return (&self.name, version.as_deref().unwrap_or(commit));
+        }
+        let mut words = self.name.splitn(3, '-');
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
     }
 }
 

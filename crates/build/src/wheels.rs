@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::fetch::{Errand, Fetcher, fetch_each};
 use crate::system_lock::{LockedWheel, WheelPlace};
 use crate::wheelhouse::Housed;
-use crate::workshop::{Place, Sources};
+use crate::workshop::{Place, Sources, holds_no_secret};
 
 /// A wheel that is in the store or can be fetched into it.
 #[derive(Clone, Debug)]
@@ -203,8 +203,19 @@ pub fn local(
     Ok(Wheel { name: wheel_name(path)?, digest, size, source: None, provenance, part: Belongs::Others })
 }
 
-/// Returns a distribution as it is locked: a wheel, or a source distribution at an address; none for anything else.
+/// Returns a distribution as it is locked: a wheel, a source distribution at an address, or a commit; none for anything
+/// else.
 pub fn lockable(distribution: &Distribution) -> Option<LockedWheel> {
+    if let Origin::Vcs { vcs, repository, commit, subdirectory } = &distribution.origin {
+        let is_open = vcs == "git" && holds_no_secret(repository);
+        let place = WheelPlace::Commit {
+            repository: repository.clone(),
+            commit: commit.clone(),
+            subdirectory: subdirectory.clone(),
+            version: distribution.version.as_ref().map(ToString::to_string),
+        };
+        return is_open.then(|| LockedWheel { name: distribution.name.to_string(), place });
+    }
     let (name, location) = match &distribution.origin {
         Origin::Wheel { file_name, location } => (file_name.to_string(), location),
         Origin::Sdist { file_name, location: location @ Location::Remote(_), .. } => {
@@ -218,19 +229,15 @@ pub fn lockable(distribution: &Distribution) -> Option<LockedWheel> {
         }
         _ => return None,
     };
-    Some(match location {
+    let place = match location {
         // What an address asks may be a secret, and isn't written anywhere.
         Location::Remote(source) if source.url.with_secrets().query().is_some() => return None,
-        Location::Remote(source) => LockedWheel {
-            name,
-            place: WheelPlace::Url(source.url.clone()),
-            digest: source.digest,
-            size: source.size,
-        },
-        Location::Local(path, digest) => {
-            LockedWheel { name, place: WheelPlace::Path(path.clone()), digest: (*digest)?, size: None }
+        Location::Remote(source) => {
+            WheelPlace::Url { url: source.url.clone(), digest: source.digest, size: source.size }
         }
-    })
+        Location::Local(path, digest) => WheelPlace::Path { path: path.clone(), digest: (*digest)? },
+    };
+    Some(LockedWheel { name, place })
 }
 
 /// Returns of what a file is the source distribution, by its name; none where it is none.
@@ -241,18 +248,23 @@ pub(crate) fn sources_name(file: &str) -> Option<(PackageName, Version)> {
     Some((name.parse().ok()?, version.parse().ok()?))
 }
 
-/// Returns the source distribution that was locked in a wheel's place, by its file's name; none for a wheel.
+/// Returns the sources that were locked in a wheel's place, a distribution's by its file's name; none for a wheel.
 pub fn locked_sources(locked: &LockedWheel) -> Option<Distribution> {
-    let WheelPlace::Url(url) = &locked.place else { return None };
-    let (name, version) = sources_name(&locked.name)?;
-    let source = minke_cas::Source { url: url.clone(), digest: locked.digest, size: locked.size };
-    let (file_name, location) = (locked.name.clone(), Location::Remote(source));
-    Some(Distribution {
-        name,
-        version: Some(version),
-        origin: Origin::Sdist { file_name, location, published: None, offered: Vec::new() },
-        direct_url: None,
-    })
+    let (name, version, origin) = match locked.place.clone() {
+        WheelPlace::Url { url, digest, size } => {
+            let (name, version) = sources_name(&locked.name)?;
+            let location = Location::Remote(minke_cas::Source { url, digest, size });
+            let file_name = locked.name.clone();
+            let origin = Origin::Sdist { file_name, location, published: None, offered: Vec::new() };
+            (name, Some(version), origin)
+        }
+        WheelPlace::Path { .. } => return None,
+        WheelPlace::Commit { repository, commit, subdirectory, version } => {
+            let origin = Origin::Vcs { vcs: "git".to_owned(), repository, commit, subdirectory };
+            (locked.name.parse().ok()?, version.and_then(|version| version.parse().ok()), origin)
+        }
+    };
+    Some(Distribution { name, version, origin, direct_url: None })
 }
 
 /// Takes a wheel as it was locked; relative paths begin at `root`.
@@ -262,16 +274,18 @@ pub fn locked_sources(locked: &LockedWheel) -> Option<Distribution> {
 pub fn locked(store: &Store, wheel: &LockedWheel, root: &Path) -> Result<Wheel, WheelsError> {
     let provenance = Provenance { direct_url: None, request: minke_python::Request::Dependency };
     let path = PathBuf::from(&wheel.name);
-    match &wheel.place {
-        WheelPlace::Url(url) => Ok(Wheel {
-            name: wheel_name(&path)?,
-            digest: wheel.digest,
-            size: wheel.size.unwrap_or_default(),
-            source: Some(minke_cas::Source { url: url.clone(), digest: wheel.digest, size: wheel.size }),
+    let name = wheel_name(&path)?;
+    match wheel.place.clone() {
+        WheelPlace::Url { url, digest, size } => Ok(Wheel {
+            name,
+            digest,
+            size: size.unwrap_or_default(),
+            source: Some(minke_cas::Source { url, digest, size }),
             provenance,
             part: Belongs::Others,
         }),
-        WheelPlace::Path(path) => local(store, &root.join(path), Some(wheel.digest), provenance),
+        WheelPlace::Path { path, digest } => local(store, &root.join(path), Some(digest), provenance),
+        WheelPlace::Commit { .. } => unreachable!("nothing is called as a wheel is and a commit"),
     }
 }
 

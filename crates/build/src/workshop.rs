@@ -42,6 +42,7 @@ pub use crates::{CargoLockError, CratesError, RegistryError};
 pub use error::{BackendError, Tried};
 pub use patch::PatchError;
 pub use repository::RepositoryError;
+pub(crate) use repository::holds_no_secret;
 pub use root::{RoomError, Yard};
 pub use sources::{Place, Sources, SourcesError};
 pub use strangers::Resolving;

@@ -246,7 +246,7 @@ impl Foreman<'_> {
         let haste = if is_proved { Haste::Beside } else { Haste::Alone };
         let (layers, healed) =
             at_once(|| self.layers(&ready, haste), || self.healed(means, &settled, &ready));
-        let Healed { lifts: healed, put_back } = healed?;
+        let Healed { lifts: healed, put_back, ailing: _ } = healed?;
         let mut layers = layers?;
         if healed != lifts {
             ready = self.ready(means, &settled, &healed)?;

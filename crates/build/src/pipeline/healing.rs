@@ -19,7 +19,9 @@ use super::{BuildError, Foreman};
 use crate::bytecode::Compiler;
 use crate::event::{Hop, Unit};
 use crate::parts::{Owner, Part, Settled};
-use crate::proof::{self, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard};
+use crate::proof::{
+    self, Ailment, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard,
+};
 use crate::slim::{self, Lifts, PutBack, Rules, SlimLedger};
 use crate::system_lock::LockedLift;
 
@@ -60,7 +62,10 @@ struct Key<'key> {
     lifts: &'key Lifts,
 }
 
-const KIND: &str = "healed-2";
+const KIND: &str = "healed-3";
+
+/// Of how many distributions it is told that they don't work.
+const TOLD: usize = 3;
 
 impl Foreman<'_> {
     /// Returns the lifts with which all works that works unslimmed, pins and says them; those that the lock has where
@@ -78,8 +83,9 @@ impl Foreman<'_> {
         let known = of_titles(&lifts, &titles);
         let healed = match self.is_provable() {
             true => self.healed_by_proof(means, (settled, ready), (&slim, known))?,
-            false => Healed { lifts: known, put_back: Vec::new() },
+            false => Healed { lifts: known, ..Healed::default() },
         };
+        self.warn_of(&healed.ailing, settled)?;
         let lift = |PutBack { owner, rule, bytes: _, broken, why }: &PutBack| {
             let (_, version) = titles.iter().find(|(name, _)| name == owner).copied().unwrap_or_default();
             let (name, version) = (owner.clone(), version.to_owned());
@@ -169,7 +175,28 @@ impl Foreman<'_> {
         };
         let known = lifts.into_iter().chain(of_base.lifts).collect();
         let of_below = self.remembered(&below, slim, known)?;
-        Ok(Healed { lifts: of_below.lifts, put_back: [of_base.put_back, of_below.put_back].concat() })
+        let put_back = [of_base.put_back, of_below.put_back].concat();
+        Ok(Healed { put_back, ..of_below })
+    }
+
+    /// Says what doesn't work though nothing is taken from it, and seems to load a library by name that isn't there.
+    fn warn_of(&self, ailing: &[Ailment], settled: &Settled) -> Result<(), BuildError> {
+        let mut told = BTreeSet::new();
+        for Ailment { owner, name, why } in ailing {
+            if told.len() == TOLD || !told.insert(owner) {
+                continue;
+            }
+            let is_owners = |part: &&Part| slim::owner_key(&part.owner) == owner;
+            let own: Vec<Part> = settled.parts.iter().filter(is_owners).cloned().collect();
+            let by_name = self.loaded_by_name(&settled.tree, &own)?;
+            if let Some(library) = by_name.keys().find_map(|names| names.0.first()) {
+                self.reporter.warn(format!(
+                    "`{name}` of {owner} does not work, slimmed or not ({why}): it seems to load `{library}`, which \
+                     isn't there; `likely-libraries` adds what has it"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn remembered(&self, ward: &Ward<'_, '_>, slim: &SlimKey, lifts: Lifts) -> Result<Healed, BuildError> {

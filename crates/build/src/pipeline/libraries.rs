@@ -124,6 +124,20 @@ impl Foreman<'_> {
     /// Returns what the distributions among parts seem to load by name and `tree`, in which they lie, hasn't got.
     pub(super) fn likely(&self, base: &Base, tree: &Tree, later: &[Part]) -> Result<Vec<Likely>, BuildError> {
         let Some(distribution) = &base.distribution else { return Ok(Vec::new()) };
+        let found = |(names, by): (Names, String)| {
+            let found = self.supply.of_likely(self.platform(), &names, &distribution.roots);
+            Ok(Likely { found: found?, names, by })
+        };
+        self.loaded_by_name(tree, later)?.into_iter().map(found).collect()
+    }
+
+    /// Returns the libraries that the distributions among parts seem to load by name and `tree` hasn't got, each with
+    /// who does.
+    pub(super) fn loaded_by_name(
+        &self,
+        tree: &Tree,
+        later: &[Part],
+    ) -> Result<BTreeMap<Names, String>, BuildError> {
         let (there, optional) = (likely::library_files(tree), &self.request.settings.optional_libraries);
         let mut all: BTreeMap<Names, String> = BTreeMap::new();
         for part in later.iter().filter(|part| matches!(part.owner, Owner::Distribution { .. })) {
@@ -134,11 +148,7 @@ impl Foreman<'_> {
                 }
             }
         }
-        let found = |(names, by): (Names, String)| {
-            let found = self.supply.of_likely(self.platform(), &names, &distribution.roots);
-            Ok(Likely { found: found?, names, by })
-        };
-        all.into_iter().map(found).collect()
+        Ok(all)
     }
 
     /// Leaves out what the settings do without, and what comes with the driver of the machine.

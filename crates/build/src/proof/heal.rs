@@ -63,6 +63,19 @@ pub struct Healed {
     pub lifts: Lifts,
     /// What that puts back, in the order in which it was found.
     pub put_back: Vec<PutBack>,
+    /// What doesn't work in any case.
+    pub ailing: Vec<Ailment>,
+}
+
+/// Something that a distribution promises, and that works neither before slimming nor after.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ailment {
+    /// Whose it is: a distribution's normalized name.
+    pub owner: String,
+    /// A module's name, or an entry point.
+    pub name: String,
+    /// How it fails.
+    pub why: String,
 }
 
 /// Something doesn't work after slimming, and no rule that could be lifted is to blame.
@@ -80,7 +93,7 @@ pub struct Incurable {
 /// # Errors
 /// [`Incurable`], and what the patient's own say.
 pub fn heal<P: Patient>(patient: &P, before: &Tree, lifts: Lifts) -> Result<Healed, P::Error> {
-    let mut healed = Healed { lifts, put_back: Vec::new() };
+    let mut healed = Healed { lifts, ..Healed::default() };
     // What doesn't work though nothing is taken any more.
     let mut innocent: BTreeSet<Item> = BTreeSet::new();
     for _ in 0..ROUNDS {
@@ -92,7 +105,8 @@ pub fn heal<P: Patient>(patient: &P, before: &Tree, lifts: Lifts) -> Result<Heal
             || loose_ends(patient, (before, &after), &ledger),
             || broken(patient, (before, &after), &ledger),
         );
-        let (mut guilty, mut broken) = (ends?, broken?);
+        let (mut guilty, (mut broken, ailing)) = (ends?, broken?);
+        healed.ailing = ailing;
         broken.retain(|tried| !innocent.contains(&tried.item()));
         let mut unnamed = Vec::new();
         for tried in &broken {
@@ -169,12 +183,13 @@ fn searched<P: Patient>(
     })
 }
 
-/// Returns what worked before and doesn't any more; of what fails after, it is asked whether it worked.
+/// Returns what worked before and doesn't any more, and what never did; of what fails after, it is asked whether it
+/// worked.
 fn broken<P: Patient>(
     patient: &P,
     (before, after): (&Tree, &Tree),
     ledger: &SlimLedger,
-) -> Result<Vec<Tried>, P::Error> {
+) -> Result<(Vec<Tried>, Vec<Ailment>), P::Error> {
     // Nothing that was taken makes anything slower: it is the machine that is busy.
     let is_told = |tried: &Tried| !matches!(tried.how.as_str(), "untried" | "time");
     let is_other = |tried: &Tried| blame::is_meant(tried, ledger) || blame::is_elsewhere(tried, ledger);
@@ -182,12 +197,16 @@ fn broken<P: Patient>(
     let found = patient.ask(after, Questions::All(blame::gone(ledger)))?;
     let failing: Vec<Tried> = found.tried.into_iter().filter(fails).collect();
     if failing.is_empty() {
-        return Ok(failing);
+        return Ok((failing, Vec::new()));
     }
     let before = with_bytecode(before, after);
     let before = patient.ask(&before, Questions::Only(failing.iter().map(Tried::item).collect()))?;
     let worked: BTreeSet<Item> = before.tried.iter().filter(|tried| tried.ok).map(Tried::item).collect();
-    Ok(failing.into_iter().filter(|tried| worked.contains(&tried.item())).collect())
+    let (broken, ailing): (Vec<Tried>, Vec<Tried>) =
+        failing.into_iter().partition(|tried| worked.contains(&tried.item()));
+    let ailing = ailing.into_iter().filter(Tried::is_promised);
+    let ailing = ailing.map(|tried| Ailment { why: check::why(&tried), owner: tried.of, name: tried.name });
+    Ok((broken, ailing.collect()))
 }
 
 /// Adds the bytecode that another tree has of the same sources, for else all would be compiled while it is imported.

@@ -36,6 +36,8 @@ LONGEST = 2000
 COMMON = 3
 # How many seconds that may take.
 WARMING = 60
+# How many threads linear algebra starts as it is loaded.
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 RESULTS = None
 
 
@@ -447,6 +449,8 @@ def try_warm(batches, modules, request):
     if child == 0:
         try:
             os.close(reader)
+            # What starts threads for no work yet is asked not to.
+            os.environ.update(dict.fromkeys(THREADS, "1"))
             # What hangs is ended by the signal, and nothing is known then.
             signal.alarm(WARMING)
             for module in modules:

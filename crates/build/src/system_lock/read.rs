@@ -165,19 +165,21 @@ struct BuildTable {
     target: String,
     wheels: Spanned<usize>,
     #[serde(default, rename = "wheel")]
-    all: Vec<WheelTable>,
+    all: Vec<WheelEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WheelTable {
-    #[serde(deserialize_with = "wheel_name")]
     name: String,
     #[serde(flatten)]
     place: PlaceField,
     size: Option<u64>,
-    #[serde(deserialize_with = "hex")]
-    sha256: Digest,
+    #[serde(default, deserialize_with = "some_hex")]
+    sha256: Option<Digest>,
+    commit: Option<String>,
+    subdirectory: Option<String>,
+    version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -185,7 +187,13 @@ struct WheelTable {
 enum PlaceField {
     Url(#[serde(deserialize_with = "address")] SourceUrl),
     Path(String),
+    Git(String),
 }
+
+/// A [`WheelTable`] that has what its place asks for.
+#[derive(Deserialize)]
+#[serde(try_from = "WheelTable")]
+struct WheelEntry(LockedWheel);
 
 pub(super) fn parse(text: &str) -> Result<SystemLock, SystemLockError> {
     let is_marker =
@@ -216,7 +224,7 @@ pub(super) fn parse(text: &str) -> Result<SystemLock, SystemLockError> {
         count("wheels", (&wheels, all.len()), &at)?;
         let key = BuildKey { requires, target };
         let name = key.requires.join(", ");
-        if lock.builds.insert(key, all.into_iter().map(wheel).collect()).is_some() {
+        if lock.builds.insert(key, all.into_iter().map(|WheelEntry(wheel)| wheel).collect()).is_some() {
             return Err(SystemLockError::Twice { line, name });
         }
     }
@@ -291,13 +299,34 @@ fn package(table: PackageTable) -> (Layer, Pick) {
     (layer, pick)
 }
 
-fn wheel(table: WheelTable) -> LockedWheel {
-    let WheelTable { name, place, size, sha256 } = table;
-    let place = match place {
-        PlaceField::Url(url) => WheelPlace::Url(url),
-        PlaceField::Path(path) => WheelPlace::Path(path),
-    };
-    LockedWheel { name, place, digest: sha256, size }
+impl TryFrom<WheelTable> for WheelEntry {
+    type Error = String;
+
+    fn try_from(table: WheelTable) -> Result<Self, String> {
+        let WheelTable { name, place, size, sha256, commit, subdirectory, version } = table;
+        let missing = |field: &str| format!("missing field `{field}`");
+        let digest = sha256.ok_or_else(|| missing("sha256"));
+        let place = match place {
+            PlaceField::Url(url) => WheelPlace::Url { url, digest: digest?, size },
+            PlaceField::Path(path) => WheelPlace::Path { path, digest: digest? },
+            PlaceField::Git(repository) => {
+                let commit = commit.ok_or_else(|| missing("commit"))?;
+                if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Err(format!("`{commit}` is no commit in full"));
+                }
+                WheelPlace::Commit { repository, commit, subdirectory, version }
+            }
+        };
+        // What has no wheel stands there by its sources.
+        let is_named = match &place {
+            WheelPlace::Commit { .. } => {
+                name.parse::<minke_python::PackageName>().map(drop).map_err(|e| e.to_string())
+            }
+            _ if crate::wheels::sources_name(&name).is_some() => Ok(()),
+            _ => name.parse::<WheelFileName>().map(drop).map_err(|error| error.to_string()),
+        };
+        is_named.map(|()| Self(LockedWheel { name, place }))
+    }
 }
 
 fn count(
@@ -321,15 +350,6 @@ fn some_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Digest>
 fn package_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse::<PackageName>().map(|name| name.to_string()).map_err(de::Error::custom)
-}
-
-fn wheel_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    // What has no wheel stands there by its sources.
-    if crate::wheels::sources_name(&text).is_some() {
-        return Ok(text);
-    }
-    text.parse::<WheelFileName>().map(|_| text).map_err(de::Error::custom)
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SourceUrl, D::Error> {

@@ -44,9 +44,11 @@ fn lock() -> SystemLock {
     };
     let wheel = LockedWheel {
         name: "hatchling-1.27.0-py3-none-any.whl".to_owned(),
-        place: WheelPlace::Url("http://host.test/hatchling-1.27.0-py3-none-any.whl".parse().unwrap()),
-        digest: digest("hatchling"),
-        size: Some(75),
+        place: WheelPlace::Url {
+            url: "http://host.test/hatchling-1.27.0-py3-none-any.whl".parse().unwrap(),
+            digest: digest("hatchling"),
+            size: Some(75),
+        },
     };
     let key = BuildKey { requires: vec!["hatchling>=1".to_owned()], target: "Python 3.13".to_owned() };
     SystemLock {

@@ -100,17 +100,31 @@ fn write_build(text: &mut String, key: &BuildKey, wheels: &[LockedWheel]) {
     line(text, "requires", &list(&key.requires));
     line(text, "for", &quoted(&key.target));
     line(text, "wheels", &wheels.len().to_string());
-    for LockedWheel { name, place, digest, size } in wheels {
+    for LockedWheel { name, place } in wheels {
         text.push_str("\n[[build.wheel]]\n");
         line(text, "name", &quoted(name));
         match place {
-            WheelPlace::Url(url) => line(text, "url", &quoted(&url.to_string())),
-            WheelPlace::Path(path) => line(text, "path", &quoted(path)),
+            WheelPlace::Url { url, digest, size } => {
+                line(text, "url", &quoted(&url.to_string()));
+                if let Some(size) = size {
+                    line(text, "size", &size.to_string());
+                }
+                line(text, "sha256", &quoted(&digest.hex()));
+            }
+            WheelPlace::Path { path, digest } => {
+                line(text, "path", &quoted(path));
+                line(text, "sha256", &quoted(&digest.hex()));
+            }
+            WheelPlace::Commit { repository, commit, subdirectory, version } => {
+                line(text, "git", &quoted(repository));
+                for (key, said) in [("subdirectory", subdirectory), ("version", version)] {
+                    if let Some(said) = said {
+                        line(text, key, &quoted(said));
+                    }
+                }
+                line(text, "commit", &quoted(commit));
+            }
         }
-        if let Some(size) = size {
-            line(text, "size", &size.to_string());
-        }
-        line(text, "sha256", &quoted(&digest.hex()));
     }
 }
 

@@ -135,7 +135,7 @@ fn as_written(text: &str) -> Vec<String> {
 }
 
 fn digests(wheels: Vec<LockedWheel>) -> Vec<Digest> {
-    wheels.into_iter().map(|wheel| wheel.digest).collect()
+    wheels.iter().map(LockedWheel::digest).collect()
 }
 
 impl Workshop<'_> {

@@ -126,6 +126,14 @@ fn shown(repository: &str) -> String {
     }
 }
 
+/// Tells whether a repository's address can be written down: it holds no password, and asks for nothing.
+pub(crate) fn holds_no_secret(repository: &str) -> bool {
+    let Some((scheme, rest)) = repository.split_once("://") else { return true };
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let is_harmless = |(user, _): (&str, &str)| scheme == "ssh" && !user.contains(':');
+    !rest.contains('?') && host.rsplit_once('@').is_none_or(is_harmless)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +143,11 @@ mod tests {
         assert_eq!(shown("https://me:secret@host.test/a?token=secret"), "https://host.test/a");
         assert_eq!(shown("ssh://git:secret@host.test/a"), "ssh://host.test/a");
         assert_eq!(shown("git@host.test:a"), "git@host.test:a");
+        let all = ["https://host.test/a", "ssh://git@host.test/a", "git@host.test:a", "../a"];
+        assert!(all.into_iter().all(holds_no_secret));
+        let secret =
+            ["https://me:secret@host.test/a", "https://token@host.test/a", "ssh://me:secret@host.test/a"];
+        assert!(!secret.into_iter().chain(["https://host.test/a?token=secret"]).any(holds_no_secret));
     }
 
     #[test]

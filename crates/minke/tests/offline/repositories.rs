@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use minke_testkit::{Index, program, skip};
 
 use crate::image::Layout;
-use crate::sources::{BACKEND, Shop, modules, shop};
+use crate::sources::{BACKEND, Shop, modules, sdist, shop};
 use crate::town::Ran;
 
 /// Runs git in a directory of the town's and returns what it says.
@@ -33,7 +33,16 @@ fn founded() -> Option<Shop> {
     let shop = shop(Index::new(), "")?;
     let code = "import os\nassert os.environ['SETUPTOOLS_SCM_PRETEND_VERSION_FOR_TOY_RAW'] == '1.0'\n\
                 assert not pathlib.Path('.git').exists()\n";
-    let pyproject = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    let commit = planted(&shop, SYSTEM, code);
+    go_on(&shop);
+    pin(&shop, &commit);
+    Some(shop)
+}
+
+const SYSTEM: &str = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+
+/// Makes a repository, and returns its first commit.
+fn planted(shop: &Shop, pyproject: &str, code: &str) -> String {
     let about = "toy_raw\n1.0\n";
     for (name, text) in [("pyproject.toml", pyproject), ("backend.py", BACKEND), ("about", about)] {
         shop.town.write(&format!("origin/below/{name}"), text);
@@ -42,15 +51,16 @@ fn founded() -> Option<Shop> {
     // What is left out of archives is a part of the commit nevertheless.
     shop.town.write("origin/.gitattributes", "about export-ignore\n");
     let origin = shop.town.path("origin");
-    git(&shop, &origin, &["init", "-q"]);
-    git(&shop, &origin, &["add", "."]);
-    git(&shop, &origin, &["commit", "-qm", "x", "--no-verify"]);
-    let commit = git(&shop, &origin, &["rev-parse", "HEAD"]);
-    // A branch that goes on changes nothing.
+    git(shop, &origin, &["init", "-q"]);
+    git(shop, &origin, &["add", "."]);
+    git(shop, &origin, &["commit", "-qm", "x", "--no-verify"]);
+    git(shop, &origin, &["rev-parse", "HEAD"])
+}
+
+/// A branch that goes on changes nothing.
+fn go_on(shop: &Shop) {
     shop.town.write("origin/below/imports", "raise SystemExit('too new')");
-    git(&shop, &origin, &["commit", "-qam", "y", "--no-verify"]);
-    pin(&shop, &commit);
-    Some(shop)
+    git(shop, &shop.town.path("origin"), &["commit", "-qam", "y", "--no-verify"]);
 }
 
 fn pin(shop: &Shop, commit: &str) {
@@ -129,4 +139,46 @@ fn without_git_that_is_told() {
           because: there is no program `git`
           help: install git, or make its wheel with `pip wheel --no-deps NAME` on a system like the image's, and name the wheel's directory with `--find-links`
     ");
+}
+
+#[test]
+fn what_a_build_needs_of_a_repository_is_pinned_to_its_commit() {
+    if program("git").is_none() {
+        return skip("there is no git");
+    }
+    let user = sdist("toy-user", &[], "").file("imports", "import toy_raw");
+    let Some(shop) = shop(Index::new().sdist(&user), "toy-user\n") else { return };
+    let project = format!("[project]\nname = \"toy-raw\"\nversion = \"1.0\"\n{SYSTEM}");
+    let commit = planted(&shop, &project, "");
+    let origin = shop.town.path("origin");
+    let needs = format!("toy-raw @ git+file://{}#subdirectory=below", origin.display());
+    shop.town.write("shop/minke.toml", format!("[build.toy-user]\nrequires = [\"{needs}\"]\n"));
+    let Some(ran) = build(&shop, &path()) else { return };
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let lock = std::fs::read_to_string(shop.town.path("shop/minke.lock")).unwrap();
+    let pinned: Vec<&str> = lock.lines().skip_while(|line| *line != "[[build.wheel]]").take(6).collect();
+    let told = pinned.join("\n").replace(&commit, "COMMIT").replace(&origin.display().to_string(), "/origin");
+    assert_snapshot!(told, @r#"
+    [[build.wheel]]
+    name = "toy-raw"
+    git = "file:///origin"
+    subdirectory = "below"
+    version = "1.0"
+    commit = "COMMIT"
+    "#);
+    // Who knows nothing builds the same by the lock.
+    go_on(&shop);
+    let mut locked = shop.command(&["--locked"]);
+    let locked = locked.env("PATH", path()).env("MINKE_CACHE", shop.town.path("own-cache")).spawn();
+    let locked = shop.town.finish(locked.expect("minke starts"));
+    assert_eq!(locked.status, 0, "{}", locked.stderr);
+    // A commit that somebody has shortened is told with its line.
+    shop.town.write("shop/minke.lock", lock.replace(&commit, &commit[..12]));
+    let refused = shop.town.finish(shop.command(&[]).spawn().expect("minke starts"));
+    assert_eq!(refused.status, 1, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(&format!("`{}` is no commit in full", &commit[..12])),
+        "{}",
+        refused.stderr
+    );
 }

@@ -94,11 +94,13 @@ impl Patient for Toy {
 fn healed(modules: &[(&'static str, &'static str, bool)], library_needs: Option<&'static str>) -> String {
     let toy = Toy { modules: modules.to_vec(), library_needs, asked: AtomicUsize::new(0) };
     let outcome = match heal(&toy, &tree(|_, _| true), Lifts::new()) {
-        Ok(Healed { lifts, put_back }) => {
+        Ok(Healed { lifts, put_back, ailing }) => {
             let line = |PutBack { owner, rule, bytes, broken, why }: &PutBack| {
                 format!("{rule} of {owner} ({bytes}) for {broken}: {why}\n")
             };
-            format!("{}{lifts:?}", put_back.iter().map(line).collect::<String>())
+            let ill = |Ailment { owner, name, why }: &Ailment| format!("{name} of {owner} is ill: {why}\n");
+            let told = put_back.iter().map(line).chain(ailing.iter().map(ill));
+            format!("{}{lifts:?}", told.collect::<String>())
         }
         Err(error) => error.to_string(),
     };
@@ -127,7 +129,7 @@ fn what_names_nothing_is_searched_for_in_few_tries() {
 
 #[test]
 fn what_failed_before_may_fail_and_what_is_whole_is_left_alone() {
-    assert_eq!(healed(&[("a", "/nowhere", false)], None), "{}, asked 2 times");
+    assert_eq!(healed(&[("a", "/nowhere", false)], None), "a of a is ill: Error: no\n{}, asked 2 times");
     assert_eq!(healed(&[], None), "{}, asked 1 times");
 }
 
