@@ -34,7 +34,8 @@ impl Packed {
     /// Compresses a segment, or finds it compressed.
     ///
     /// # Errors
-    /// As [`compress_segment`].
+    /// [`LayerError::Store`], [`LayerError::Content`], [`LayerError::Size`], [`LayerError::Target`] and
+    /// [`LayerError::Whiteout`].
     pub fn new(store: &Store, segment: &Segment, compression: Compression) -> Result<Self, LayerError> {
         let directories = placed(&segment.tree);
         directories.iter().try_for_each(|(path, ..)| check_name(path))?;
