@@ -18,6 +18,7 @@ use super::slimming::{SlimKey, add_sources};
 use super::{BuildError, Foreman};
 use crate::bytecode::Compiler;
 use crate::event::{Hop, Unit};
+use crate::likely::Names;
 use crate::parts::{Owner, Part, Settled};
 use crate::proof::{
     self, Ailment, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard,
@@ -189,7 +190,9 @@ impl Foreman<'_> {
             let is_owners = |part: &&Part| slim::owner_key(&part.owner) == owner;
             let own: Vec<Part> = settled.parts.iter().filter(is_owners).cloned().collect();
             let by_name = self.loaded_by_name(&settled.tree, &own)?;
-            if let Some(library) = by_name.keys().find_map(|names| names.0.first()) {
+            if let Some(wanted) = by_name.keys().flat_map(Names::wanted).next() {
+                let library = wanted.beginning();
+                let library = library.trim_end_matches('.');
                 self.reporter.warn(format!(
                     "`{name}` of {owner} does not work, slimmed or not ({why}): it seems to load `{library}`, which \
                      isn't there; `likely-libraries` adds what has it"
