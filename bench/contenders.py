@@ -5,6 +5,7 @@ ready: the peers' base images are in the daemon, and minke's cache holds what a 
 leaves. An image counts as made when it lies on disk as one compressed archive.
 """
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -55,6 +56,7 @@ class Minke:
         self.cache = self.out / "cache"
         self.ready = self.out / "ready"
         self.aside = self.out / "aside"
+        atexit.register(self.clean)
         self.out.mkdir(exist_ok=True)
         self.env = {**os.environ, "MINKE_CACHE": str(self.cache), "UV_CACHE_DIR": str(self.cache / "uv")}
         self.env["PATH"] = f"{uv.parent}:{self.env['PATH']}"
@@ -92,7 +94,7 @@ class Minke:
         settle()
 
     def put_aside(self, directory: Path) -> None:
-        """Takes a directory out of the way; it is removed only where the disk fills, or by `clean`.
+        """Takes a directory out of the way; it is removed where the disk fills, or in the end.
 
         For minutes after large removals ext4 without a journal makes new files many times more slowly.
         """

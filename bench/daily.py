@@ -11,16 +11,16 @@ from daemon import Daemon
 from measure import Cost, measure
 from projects import Project
 
+COLD = "cold, downloads there"
+
 CASES = [
     "nothing changed",
     "one line edited",
     "one requirement removed",
     "one requirement added",
     "the base updated",
-    "cold, downloads there",
+    COLD,
 ]
-
-COLD = CASES[-1]
 
 PLAIN = "minke-none"
 """minke when it neither slims nor proves, as the peers don't."""
@@ -146,13 +146,9 @@ def limit(minke: Minke, project: Project, program: Path) -> Cost:
 
     The quickest of a few: what disturbs it would flatter minke.
     """
-    costs = [once(minke, project, program) for _ in range(COLD_REPEATS)]
+    squeeze = program, wheels(minke)
+    costs = [least(minke, project, squeeze, ["-j", "0", PACKAGES]) for _ in range(COLD_REPEATS)]
     return min(costs, key=lambda cost: cost.seconds)
-
-
-def once(minke: Minke, project: Project, program: Path) -> Cost:
-    """The limit, measured once."""
-    return least(minke, project, (program, wheels(minke)), ["-j", "0", PACKAGES])
 
 
 def wheels(minke: Minke) -> list[Path]:
