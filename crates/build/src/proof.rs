@@ -12,7 +12,7 @@ pub mod smoke;
 pub mod stage;
 
 pub use closure::{ClosureError, Needing, OpenEnd};
-pub use heal::{Ailment, Healed, Incurable, Patient, Questions, heal};
+pub use heal::{Healed, Incurable, Patient, Questions, heal};
 pub use import::{Absent, Asked, Depth, Found, ImportError, Kind, Standard, Tried, What};
 pub use smoke::{SmokeError, smoke};
 pub use stage::Stage;

@@ -248,45 +248,31 @@ pub(crate) fn sources_name(file: &str) -> Option<(PackageName, Version)> {
     Some((name.parse().ok()?, version.parse().ok()?))
 }
 
-/// Returns the sources that were locked in a wheel's place, a distribution's by its file's name; none for a wheel.
-pub fn locked_sources(locked: &LockedWheel) -> Option<Distribution> {
-    let (name, version, origin) = match locked.place.clone() {
-        WheelPlace::Url { url, digest, size } => {
-            let (name, version) = sources_name(&locked.name)?;
-            let location = Location::Remote(minke_cas::Source { url, digest, size });
-            let file_name = locked.name.clone();
-            let origin = Origin::Sdist { file_name, location, published: None, offered: Vec::new() };
-            (name, Some(version), origin)
-        }
-        WheelPlace::Path { .. } => return None,
-        WheelPlace::Commit { repository, commit, subdirectory, version } => {
-            let origin = Origin::Vcs { vcs: "git".to_owned(), repository, commit, subdirectory };
-            (locked.name.parse().ok()?, version.and_then(|version| version.parse().ok()), origin)
-        }
-    };
-    Some(Distribution { name, version, origin, direct_url: None })
-}
-
-/// Takes a wheel as it was locked; relative paths begin at `root`.
+/// Returns the distribution that was locked: the other way of [`lockable`].
 ///
 /// # Errors
-/// [`WheelsError::Changed`] if a file is another one by now; those of reading it.
-pub fn locked(store: &Store, wheel: &LockedWheel, root: &Path) -> Result<Wheel, WheelsError> {
-    let provenance = Provenance { direct_url: None, request: minke_python::Request::Dependency };
-    let path = PathBuf::from(&wheel.name);
-    let name = wheel_name(&path)?;
-    match wheel.place.clone() {
-        WheelPlace::Url { url, digest, size } => Ok(Wheel {
-            name,
-            digest,
-            size: size.unwrap_or_default(),
-            source: Some(minke_cas::Source { url, digest, size }),
-            provenance,
-            part: Belongs::Others,
-        }),
-        WheelPlace::Path { path, digest } => local(store, &root.join(path), Some(digest), provenance),
-        WheelPlace::Commit { .. } => unreachable!("nothing is called as a wheel is and a commit"),
-    }
+/// [`WheelsError::Name`] and [`WheelsError::Distribution`] if it is called as nothing is.
+pub fn locked(wheel: &LockedWheel) -> Result<Distribution, WheelsError> {
+    let location = match wheel.place.clone() {
+        WheelPlace::Url { url, digest, size } => Location::Remote(minke_cas::Source { url, digest, size }),
+        WheelPlace::Path { path, digest } => Location::Local(path, Some(digest)),
+        WheelPlace::Commit { repository, commit, subdirectory, version } => {
+            let name = wheel.name.parse().map_err(WheelsError::Distribution)?;
+            let version = version.and_then(|version| version.parse().ok());
+            let origin = Origin::Vcs { vcs: "git".to_owned(), repository, commit, subdirectory };
+            return Ok(Distribution { name, version, origin, direct_url: None });
+        }
+    };
+    let sources = sources_name(&wheel.name).filter(|_| matches!(location, Location::Remote(_)));
+    let (name, version, origin) = if let Some((name, version)) = sources {
+        let file_name = wheel.name.clone();
+        (name, version, Origin::Sdist { file_name, location, published: None, offered: Vec::new() })
+    } else {
+        let file_name = wheel_name(Path::new(&wheel.name))?;
+        let (name, version) = (file_name.name().clone(), file_name.version().clone());
+        (name, version, Origin::Wheel { file_name, location })
+    };
+    Ok(Distribution { name, version: Some(version), origin, direct_url: None })
 }
 
 fn wheel_name(path: &Path) -> Result<WheelFileName, WheelsError> {

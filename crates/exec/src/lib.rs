@@ -40,7 +40,7 @@ pub use observe::Observed;
 pub use outputs::OutputError;
 pub use pip::{PipError, pip_download};
 pub use refusal::{Refusal, Unavailable};
-pub use repository::{Commit, Fetched, GitError, NamedBy, Submodule};
+pub use repository::{Commit, Fetched, GitError, NamedBy, Submodule, is_full};
 pub use sealed::sealing_available;
 pub use uv::{
     Answer, Builds, CompileRequest, ExportRequest, Extras, Groups, Inputs, Libc, Machine, Uv, UvError,

@@ -94,6 +94,11 @@ pub enum GitError {
     Io(#[source] io::Error),
 }
 
+/// Tells whether a commit is named in full, by SHA-1 or SHA-256.
+pub fn is_full(commit: &str) -> bool {
+    matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 impl<'a> Fetched<'a> {
     /// Fetches a commit, and if the server lets itself be asked no more than that, into a directory that isn't there yet.
     ///
@@ -104,9 +109,7 @@ impl<'a> Fetched<'a> {
         commit: Commit<'a>,
         environment: &'a BTreeMap<String, String>,
     ) -> Result<Self, GitError> {
-        let is_full = matches!(commit.commit.len(), 40 | 64);
-        let is_hash = is_full && commit.commit.chars().all(|c| c.is_ascii_hexdigit());
-        if !is_hash || commit.repository.starts_with('-') || commit.repository.is_empty() {
+        if !is_full(commit.commit) || commit.repository.starts_with('-') || commit.repository.is_empty() {
             return Err(GitError::Unpinned { commit: commit.commit.to_owned() });
         }
         fs::create_dir(directory).map_err(GitError::Io)?;

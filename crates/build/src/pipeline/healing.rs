@@ -17,12 +17,11 @@ use super::ready::Ready;
 use super::slimming::{SlimKey, add_sources};
 use super::{BuildError, Foreman};
 use crate::bytecode::Compiler;
+use crate::check;
 use crate::event::{Hop, Unit};
 use crate::likely::Names;
 use crate::parts::{Owner, Part, Settled};
-use crate::proof::{
-    self, Ailment, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard,
-};
+use crate::proof::{self, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard, Tried};
 use crate::slim::{self, Lifts, PutBack, Rules, SlimLedger};
 use crate::system_lock::LockedLift;
 
@@ -63,7 +62,7 @@ struct Key<'key> {
     lifts: &'key Lifts,
 }
 
-const KIND: &str = "healed-3";
+const KIND: &str = "healed-4";
 
 /// Of how many distributions it is told that they don't work.
 const TOLD: usize = 3;
@@ -181,9 +180,10 @@ impl Foreman<'_> {
     }
 
     /// Says what doesn't work though nothing is taken from it, and seems to load a library by name that isn't there.
-    fn warn_of(&self, ailing: &[Ailment], settled: &Settled) -> Result<(), BuildError> {
+    fn warn_of(&self, ailing: &[Tried], settled: &Settled) -> Result<(), BuildError> {
         let mut told = BTreeSet::new();
-        for Ailment { owner, name, why } in ailing {
+        for tried in ailing {
+            let (owner, name, why) = (&tried.of, &tried.name, check::why(tried));
             if told.len() == TOLD || !told.insert(owner) {
                 continue;
             }

@@ -63,19 +63,8 @@ pub struct Healed {
     pub lifts: Lifts,
     /// What that puts back, in the order in which it was found.
     pub put_back: Vec<PutBack>,
-    /// What doesn't work in any case.
-    pub ailing: Vec<Ailment>,
-}
-
-/// Something that a distribution promises, and that works neither before slimming nor after.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Ailment {
-    /// Whose it is: a distribution's normalized name.
-    pub owner: String,
-    /// A module's name, or an entry point.
-    pub name: String,
-    /// How it fails.
-    pub why: String,
+    /// What distributions promise, and what works neither before slimming nor after.
+    pub ailing: Vec<Tried>,
 }
 
 /// Something doesn't work after slimming, and no rule that could be lifted is to blame.
@@ -189,7 +178,7 @@ fn broken<P: Patient>(
     patient: &P,
     (before, after): (&Tree, &Tree),
     ledger: &SlimLedger,
-) -> Result<(Vec<Tried>, Vec<Ailment>), P::Error> {
+) -> Result<(Vec<Tried>, Vec<Tried>), P::Error> {
     // Nothing that was taken makes anything slower: it is the machine that is busy.
     let is_told = |tried: &Tried| !matches!(tried.how.as_str(), "untried" | "time");
     let is_other = |tried: &Tried| blame::is_meant(tried, ledger) || blame::is_elsewhere(tried, ledger);
@@ -202,11 +191,10 @@ fn broken<P: Patient>(
     let before = with_bytecode(before, after);
     let before = patient.ask(&before, Questions::Only(failing.iter().map(Tried::item).collect()))?;
     let worked: BTreeSet<Item> = before.tried.iter().filter(|tried| tried.ok).map(Tried::item).collect();
-    let (broken, ailing): (Vec<Tried>, Vec<Tried>) =
+    let (broken, mut ailing): (Vec<Tried>, Vec<Tried>) =
         failing.into_iter().partition(|tried| worked.contains(&tried.item()));
-    let ailing = ailing.into_iter().filter(Tried::is_promised);
-    let ailing = ailing.map(|tried| Ailment { why: check::why(&tried), owner: tried.of, name: tried.name });
-    Ok((broken, ailing.collect()))
+    ailing.retain(Tried::is_promised);
+    Ok((broken, ailing))
 }
 
 /// Adds the bytecode that another tree has of the same sources, for else all would be compiled while it is imported.

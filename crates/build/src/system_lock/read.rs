@@ -306,12 +306,23 @@ impl TryFrom<WheelTable> for WheelEntry {
         let WheelTable { name, place, size, sha256, commit, subdirectory, version } = table;
         let missing = |field: &str| format!("missing field `{field}`");
         let digest = sha256.ok_or_else(|| missing("sha256"));
+        let strays = match &place {
+            PlaceField::Git(_) => [("size", size.is_some()), ("sha256", sha256.is_some()), ("", false)],
+            PlaceField::Url(_) | PlaceField::Path(_) => [
+                ("commit", commit.is_some()),
+                ("subdirectory", subdirectory.is_some()),
+                ("version", version.is_some()),
+            ],
+        };
+        if let Some((field, _)) = strays.iter().find(|(_, is_there)| *is_there) {
+            return Err(format!("`{field}` says nothing of what lies there"));
+        }
         let place = match place {
             PlaceField::Url(url) => WheelPlace::Url { url, digest: digest?, size },
             PlaceField::Path(path) => WheelPlace::Path { path, digest: digest? },
             PlaceField::Git(repository) => {
                 let commit = commit.ok_or_else(|| missing("commit"))?;
-                if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                if !minke_exec::is_full(&commit) {
                     return Err(format!("`{commit}` is no commit in full"));
                 }
                 WheelPlace::Commit { repository, commit, subdirectory, version }

@@ -60,6 +60,16 @@ fn lock() -> SystemLock {
     }
 }
 
+#[test]
+fn what_belongs_to_another_place_is_refused() {
+    let text = lock().text();
+    let with = |line: &str| text.replace("size = 75", line);
+    assert!(SystemLock::parse(&with("size = 75")).is_ok());
+    for stray in ["commit = \"0\"", "subdirectory = \"below\"", "version = \"1\"", "nonsense = 1"] {
+        assert!(SystemLock::parse(&with(stray)).is_err(), "{stray}");
+    }
+}
+
 /// The same of a project that something is built for.
 fn lock_of_a_builder() -> SystemLock {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<String>>();

@@ -25,22 +25,16 @@ impl Workshop<'_> {
         let failed = |source| BackendError::Requirements { directory: directory(), source: Box::new(source) };
         let (key, root) = (self.build_key(lines), &self.project.root);
         let (target, _) = self.bench;
-        if let Some(locked) = self.supply.build(&key) {
-            let (unbuilt, locked): (Vec<_>, Vec<_>) =
-                locked.iter().partition(|wheel| wheels::locked_sources(wheel).is_some());
-            let wheels = locked.into_iter().map(|wheel| wheels::locked(self.store, wheel, root));
-            let mut all: Vec<Wheel> = wheels.collect::<Result<_, _>>().map_err(failed)?;
-            let unbuilt = unbuilt.into_iter().filter_map(wheels::locked_sources).collect();
-            let needs = wheels::sort(self.store, unbuilt, target, (root, &[])).map_err(failed)?;
-            all.extend(needs.wheels);
-            all.extend(self.built_first(&needs.sources, order, resolver)?);
-            return Ok(all);
-        }
-        let found = self.resolved(order, (lines, None), resolver)?;
-        if let Some(wheels) = found.iter().map(wheels::lockable).collect::<Option<Vec<_>>>() {
-            self.supply.keep_build(key, wheels).map_err(BackendError::Supply)?;
-            resolver.uv.version().into_iter().for_each(|version| self.supply.note_uv(version));
-        }
+        let found = if let Some(locked) = self.supply.build(&key) {
+            locked.iter().map(wheels::locked).collect::<Result<_, _>>().map_err(failed)?
+        } else {
+            let found = self.resolved(order, (lines, None), resolver)?;
+            if let Some(wheels) = found.iter().map(wheels::lockable).collect::<Option<Vec<_>>>() {
+                self.supply.keep_build(key, wheels).map_err(BackendError::Supply)?;
+                resolver.uv.version().into_iter().for_each(|version| self.supply.note_uv(version));
+            }
+            found
+        };
         let mut needs = wheels::sort(self.store, found, target, (root, &[])).map_err(failed)?;
         needs.wheels.extend(self.built_first(&needs.sources, order, resolver)?);
         Ok(needs.wheels)

@@ -116,22 +116,23 @@ fn shown(repository: &str) -> String {
     if let Ok(url) = repository.parse::<SourceUrl>() {
         return url.to_string();
     }
-    match repository.split_once("://") {
-        Some((scheme, rest)) => {
-            let host = rest.split('/').next().unwrap_or_default();
-            let user = host.rfind('@').map_or(0, |at| at + 1);
-            format!("{scheme}://{}", &rest[user..])
-        }
+    match address(repository) {
+        Some((scheme, _, rest)) => format!("{scheme}://{rest}"),
         None => repository.to_owned(),
     }
 }
 
+/// Takes an address apart: its scheme, who asks, and the rest from the host on; none for a path.
+fn address(repository: &str) -> Option<(&str, Option<&str>, &str)> {
+    let (scheme, rest) = repository.split_once("://")?;
+    let at = rest.split('/').next().unwrap_or_default().rfind('@');
+    Some((scheme, at.map(|at| &rest[..at]), &rest[at.map_or(0, |at| at + 1)..]))
+}
+
 /// Tells whether a repository's address can be written down: it holds no password, and asks for nothing.
 pub(crate) fn holds_no_secret(repository: &str) -> bool {
-    let Some((scheme, rest)) = repository.split_once("://") else { return true };
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    let is_harmless = |(user, _): (&str, &str)| scheme == "ssh" && !user.contains(':');
-    !rest.contains('?') && host.rsplit_once('@').is_none_or(is_harmless)
+    let Some((scheme, user, _)) = address(repository) else { return true };
+    !repository.contains('?') && user.is_none_or(|user| scheme == "ssh" && !user.contains(':'))
 }
 
 #[cfg(test)]

@@ -176,6 +176,8 @@ fn what_a_build_needs_of_a_repository_is_pinned_to_its_commit() {
     shop.town.write("shop/minke.lock", lock.replace(&commit, &commit[..12]));
     let refused = shop.town.finish(shop.command(&[]).spawn().expect("minke starts"));
     assert_eq!(refused.status, 1, "{}", refused.stderr);
+    let line = 1 + lock.lines().position(|line| line == "[[build.wheel]]").unwrap();
+    assert!(refused.stderr.contains(&format!("at line {line}, column 1")), "{}", refused.stderr);
     assert!(
         refused.stderr.contains(&format!("`{}` is no commit in full", &commit[..12])),
         "{}",

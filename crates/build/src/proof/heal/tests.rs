@@ -98,7 +98,8 @@ fn healed(modules: &[(&'static str, &'static str, bool)], library_needs: Option<
             let line = |PutBack { owner, rule, bytes, broken, why }: &PutBack| {
                 format!("{rule} of {owner} ({bytes}) for {broken}: {why}\n")
             };
-            let ill = |Ailment { owner, name, why }: &Ailment| format!("{name} of {owner} is ill: {why}\n");
+            let ill =
+                |tried: &Tried| format!("{} of {} is ill: {}\n", tried.name, tried.of, check::why(tried));
             let told = put_back.iter().map(line).chain(ailing.iter().map(ill));
             format!("{}{lifts:?}", told.collect::<String>())
         }
