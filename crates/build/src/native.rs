@@ -1,10 +1,10 @@
 //! Which libraries of the system the project's ELF files ask for, and the loader's cache that lists them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use minke_cas::{Digest, Entry, Epoch, File, ImagePath, Mode, Store, StoreError, Tree};
-use minke_elf::{Facts, Kind, Machine, Resolver, Unmet, is_elf, ldcache};
+use minke_elf::{Facts, Kind, Machine, Resolver, Symbols, Unmet, is_elf, ldcache};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,24 @@ fn facts_of(store: &Store, file: &File) -> Result<Option<Facts>, StoreError> {
         Ok::<_, StoreError>(Remembered(facts))
     })?;
     Ok(remembered.0)
+}
+
+/// Reads the dynamic symbols of a file of a tree, but of what it defines only what is `wanted`; none if it isn't there
+/// or is no ELF file.
+///
+/// # Errors
+/// [`StoreError`] if it isn't in the store.
+pub(crate) fn symbols(
+    (store, tree): (&Store, &Tree),
+    path: &ImagePath,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Option<Symbols>, StoreError> {
+    let Some(file) = tree.resolve_file(path) else { return Ok(None) };
+    let read = match file.size > LARGE {
+        true => Symbols::read_wanted(store.content(file)?, wanted),
+        false => Symbols::read_wanted(Cursor::new(&store.read_file(file)?), wanted),
+    };
+    Ok(read.ok())
 }
 
 /// From how many bytes on a file isn't read into memory as a whole.

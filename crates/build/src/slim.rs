@@ -2,7 +2,8 @@
 //!
 //! Slimming is on trees, before bytecode is compiled and layers are cut, so that nothing that is taken away lies in a
 //! lower layer. Each part is slimmed for itself, without a look at any other: the same wheel gives the same layer in
-//! every project with the same settings. What the rules are stands in `rules.toml`.
+//! every project with the same settings. Only what several distributions have is looked at across them, in the profile
+//! `smallest`. What the rules are stands in `rules.toml`.
 
 mod hints;
 mod imports;
@@ -12,6 +13,7 @@ mod modules;
 mod part;
 mod records;
 mod rules;
+mod shared;
 mod shrink;
 mod sourceless;
 mod uncompiled;
@@ -22,6 +24,7 @@ pub use ladder::{Ladder, Rung, Tally};
 pub use ledger::{Effect, LEDGER, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key, owner_version};
 pub use part::{DROP, Orders, Slimmed, slim};
 pub use rules::{Class, Exception, How, Rule, Rules};
+pub use shared::{Sibling, share};
 pub use sourceless::without_sources;
 pub use uncompiled::Uncompiled;
 

@@ -154,15 +154,20 @@ where
         Ok(())
     }
 
-    /// Reads all symbols that others can see.
-    pub(crate) fn symbols(&self) -> Result<Symbols, ElfError> {
+    /// Reads the symbols that others can see, but of those that are defined only what is `wanted`.
+    pub(crate) fn symbols(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Symbols, ElfError> {
         let mut versions = BTreeMap::new();
         self.version_definitions(&mut versions)?;
         self.version_needs(&mut versions)?;
         let endian = self.table.endian;
         let mut symbols = Symbols::default();
         for (symbol, number) in self.entries()? {
-            let name = self.string(symbol.st_name(endian).into())?;
+            let name = String::from_utf8_lossy(self.name(symbol.st_name(endian).into())?);
+            if !symbol.is_undefined(endian) && !wanted(&name) {
+                continue;
+            }
+            self.pay(name.len())?;
+            let name = name.into_owned();
             let version = versions.get(&(number & 0x7fff)).filter(|_| number & 0x7fff > 1);
             if symbol.is_undefined(endian) {
                 let version = match version {
@@ -342,10 +347,15 @@ where
     }
 
     fn string(&self, at: u64) -> Result<String, ElfError> {
-        let at = u32::try_from(at).map_err(|_| ElfError::Malformed { part: STRINGS })?;
-        let name = self.strings.get(at).map_err(|()| ElfError::Malformed { part: STRINGS })?;
+        let name = self.name(at)?;
         self.pay(name.len())?;
         Ok(String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// Returns a string as it lies in the file.
+    fn name(&self, at: u64) -> Result<&'data [u8], ElfError> {
+        let at = u32::try_from(at).map_err(|_| ElfError::Malformed { part: STRINGS })?;
+        self.strings.get(at).map_err(|()| ElfError::Malformed { part: STRINGS })
     }
 
     fn pay(&self, bytes: usize) -> Result<(), ElfError> {

@@ -70,7 +70,7 @@ impl Symbols {
     /// # Errors
     /// As [`Facts::read`].
     pub fn read(bytes: &[u8]) -> Result<Self, ElfError> {
-        symbols(bytes)
+        symbols(bytes, &|_| true)
     }
 
     /// Reads the dynamic symbols of an ELF file, with nothing else of it in memory.
@@ -78,7 +78,16 @@ impl Symbols {
     /// # Errors
     /// As [`Facts::read_from`].
     pub fn read_from(reader: impl Read + Seek) -> Result<Self, ElfError> {
-        symbols(&ReadCache::new(reader))
+        symbols(&ReadCache::new(reader), &|_| true)
+    }
+
+    /// Reads the same, but of what is defined only what is `wanted`: libraries define a hundred thousand symbols of which
+    /// others want a few.
+    ///
+    /// # Errors
+    /// As [`Facts::read_from`].
+    pub fn read_wanted(reader: impl Read + Seek, wanted: &dyn Fn(&str) -> bool) -> Result<Self, ElfError> {
+        symbols(&ReadCache::new(reader), wanted)
     }
 }
 
@@ -89,10 +98,10 @@ fn facts<'data>(data: impl ReadRef<'data>) -> Result<Facts, ElfError> {
     }
 }
 
-fn symbols<'data>(data: impl ReadRef<'data>) -> Result<Symbols, ElfError> {
+fn symbols<'data>(data: impl ReadRef<'data>, wanted: &dyn Fn(&str) -> bool) -> Result<Symbols, ElfError> {
     match class(data)? {
-        Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(data)?.symbols(),
-        Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(data)?.symbols(),
+        Class::Bits32 => Opened::<FileHeader32<Endianness>, _>::new(data)?.symbols(wanted),
+        Class::Bits64 => Opened::<FileHeader64<Endianness>, _>::new(data)?.symbols(wanted),
     }
 }
 
@@ -151,8 +160,8 @@ where
         table.map(|table| Dynamic::new(table, &self.segments, self.sections, self.bytes)).transpose()
     }
 
-    fn symbols(&self) -> Result<Symbols, ElfError> {
-        self.dynamic()?.map_or_else(|| Ok(Symbols::default()), |dynamic| dynamic.symbols())
+    fn symbols(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Symbols, ElfError> {
+        self.dynamic()?.map_or_else(|| Ok(Symbols::default()), |dynamic| dynamic.symbols(wanted))
     }
 
     fn facts(self) -> Result<Facts, ElfError> {

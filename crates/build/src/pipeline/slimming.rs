@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use minke_cas::{Digest, ImagePath, Store, Tree};
+use minke_cas::{Digest, Entry, ImagePath, Store, Tree};
 use minke_oci::Image;
 use serde::Serialize;
 
@@ -14,7 +14,9 @@ use crate::event::{Hop, Unit};
 use crate::native;
 use crate::parts::{Owner, Part};
 use crate::settings::Settings;
-use crate::slim::{self, Effect, Ladder, Lifts, Orders, PutBack, Removal, Rules, SlimLedger, Slimmed, Tally};
+use crate::slim::{
+    self, Effect, Ladder, Lifts, Orders, PutBack, Removal, Rules, Sibling, SlimLedger, Slimmed, Tally,
+};
 
 /// Parts and their tree after slimming.
 pub(super) struct Slimmer {
@@ -48,20 +50,35 @@ impl Foreman<'_> {
         let needed = self.needed_beyond_base(&parts)?;
         let slimmed = self.hop(Hop::Slim, Unit::Pieces, |meter| {
             meter.expect(parts.len() as u64);
-            let work = |part: &Part| -> Result<Slimmed, BuildError> {
-                let slimmed = match slim::orders(settings, lifts, part) {
-                    Some(mut orders) => {
-                        if matches!(part.owner, Owner::Base { .. }) {
-                            orders.keep_libraries(&needed, &part.tree);
-                        }
-                        slim::slim(self.store, Rules::shipped(), &orders, &part.tree)?
-                    }
+            let orders = |part: &Part| -> Option<Orders> {
+                let mut orders = slim::orders(settings, lifts, part)?;
+                if matches!(part.owner, Owner::Base { .. }) {
+                    orders.keep_libraries(&needed, &part.tree);
+                }
+                Some(orders)
+            };
+            let ordered: Vec<(&Part, Option<Orders>)> =
+                parts.iter().map(|part| (part, orders(part))).collect();
+            let work = |(part, orders): &(&Part, Option<Orders>)| -> Result<Slimmed, BuildError> {
+                let slimmed = match orders {
+                    Some(orders) => slim::slim(self.store, Rules::shipped(), orders, &part.tree)?,
                     None => Slimmed { tree: part.tree.clone(), removals: Vec::new() },
                 };
                 meter.advance(1);
                 Ok(slimmed)
             };
-            crate::fetch::in_parallel(self.request.host.jobs, &parts, bytes_of, work)
+            let size = |(part, _): &(&Part, Option<Orders>)| bytes_of(part);
+            let mut slimmed = crate::fetch::in_parallel(self.request.host.jobs, &ordered, size, work)?;
+            let siblings: Vec<Sibling<'_>> = slimmed
+                .iter()
+                .zip(&ordered)
+                .map(|(slimmed, (_, orders))| (&slimmed.tree, orders.as_ref()))
+                .collect();
+            for (part, shared) in slim::share(self.store, Rules::shipped(), &siblings)? {
+                slimmed[part].tree = shared.tree;
+                slimmed[part].removals.extend(shared.removals);
+            }
+            Ok(slimmed)
         })?;
         let mut ledger = SlimLedger {
             profile: slim::profile(settings).to_string(),
@@ -199,9 +216,9 @@ fn together(before: &Tree, parts: &[Part], ledger: &SlimLedger) -> Tree {
     let gone: BTreeSet<&ImagePath> =
         removals.filter(|removal| removal.effect == Effect::Gone).map(|removal| &removal.path).collect();
     let mut tree = before.filter(|path, _| !gone.contains(path));
-    for (path, file) in parts.iter().flat_map(|part| part.tree.files()) {
-        if tree.get(&path) != Some(&file.clone().into()) {
-            tree.replace(&path, file.clone().into()).expect("a part's file lies in directories");
+    for (path, entry) in parts.iter().flat_map(|part| part.tree.walk()) {
+        if !matches!(entry, Entry::Directory(_)) && tree.get(&path) != Some(entry) {
+            tree.replace(&path, entry.clone()).expect("a part's file lies in directories");
         }
     }
     tree

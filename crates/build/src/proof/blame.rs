@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minke_cas::ImagePath;
 
-use super::{Kind, OpenEnd, Tried, What};
+use super::{Kind, Needing, OpenEnd, Tried, What};
 use crate::slim::{self, Effect, Lifts, SlimLedger};
 
 /// A rule and whose files it took: what can be lifted.
@@ -51,7 +51,7 @@ pub fn named(tried: &Tried, ledger: &SlimLedger) -> Option<Suspect> {
         Some(Suspect { owner: taken.owner.clone(), rule: removal.rule.clone() })
     };
     let by = |is_it: &dyn Fn(&ImagePath) -> bool| {
-        let mut gone = removals(ledger).filter(|(_, removal)| removal.effect == Effect::Gone);
+        let mut gone = removals(ledger).filter(|(_, removal)| removal.effect != Effect::Smaller);
         let (owner, removal) = gone.find(|(_, removal)| is_it(&removal.path))?;
         Some(Suspect { owner: owner.to_owned(), rule: removal.rule.clone() })
     };
@@ -76,7 +76,10 @@ pub fn named(tried: &Tried, ledger: &SlimLedger) -> Option<Suspect> {
 pub fn of_end(end: &OpenEnd, ledger: &SlimLedger) -> Option<Suspect> {
     let taken = removals(ledger).find(|(_, removal)| removal.path.name() == Some(&end.name));
     let changed = || ledger.at(&end.needed_by).map(|(taken, removal)| (taken.owner.as_str(), removal));
-    let (owner, removal) = taken.or_else(changed)?;
+    // What stands in a library's place may lack a symbol; the linked ones are few.
+    let linked = || removals(ledger).find(|(_, removal)| removal.effect == Effect::Linked);
+    let linked = || linked().filter(|_| end.what != Needing::Library);
+    let (owner, removal) = taken.or_else(changed).or_else(linked)?;
     Some(Suspect { owner: owner.to_owned(), rule: removal.rule.clone() })
 }
 

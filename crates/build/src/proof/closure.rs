@@ -5,14 +5,14 @@
 //! which is why open ends are compared with those from before, and matter by themselves only where nothing works without.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 use minke_cas::{Digest, ImagePath, Store, StoreError, Tree};
-use minke_elf::{Facts, Process, Resolver, Symbols};
+use minke_elf::{Facts, Process, Resolver};
 use serde::{Deserialize, Serialize};
 
-use crate::native::{self, Facted, LARGE};
+use crate::native::{self, Facted};
 use crate::needs;
 
 /// Something that a file needs and wouldn't find.
@@ -73,16 +73,20 @@ fn look(store: &Store, tree: &Tree, python: &ImagePath) -> Result<BTreeSet<OpenE
         return Ok(BTreeSet::new());
     };
     let view = |path: &ImagePath| facted.get(&tree.resolve(path)?);
+    // What nobody wants is most of what there is, and not kept.
+    let wanted = wanted(store, tree, facted.keys())?;
+    let is_wanted = |name: &str| wanted.contains(name);
     let tables = RefCell::new(BTreeMap::new());
     let failed = RefCell::new(None);
     let symbols = |path: &ImagePath| {
         let path = tree.resolve(path)?;
         let known = tables.borrow().get(&path).cloned();
         known.or_else(|| {
-            let read = read_symbols(store, tree, &path).unwrap_or_else(|error| {
+            let read = native::symbols((store, tree), &path, &is_wanted).unwrap_or_else(|error| {
                 *failed.borrow_mut() = Some(error);
                 None
-            })?;
+            });
+            let read = Rc::new(read?);
             tables.borrow_mut().insert(path, Rc::clone(&read));
             Some(read)
         })
@@ -115,6 +119,21 @@ fn look(store: &Store, tree: &Tree, python: &ImagePath) -> Result<BTreeSet<OpenE
     }
 }
 
+/// Returns the names of all symbols that files need of others.
+fn wanted<'path>(
+    store: &Store,
+    tree: &Tree,
+    paths: impl Iterator<Item = &'path ImagePath>,
+) -> Result<HashSet<String>, StoreError> {
+    let mut wanted = HashSet::new();
+    for path in paths {
+        let symbols = native::symbols((store, tree), path, &|_| false)?.unwrap_or_default();
+        let needed = symbols.undefined.into_iter().filter(|symbol| !symbol.weak);
+        wanted.extend(needed.map(|symbol| symbol.name));
+    }
+    Ok(wanted)
+}
+
 /// Tells whether a library that isn't found is missed: a driver's and the interpreter's own are not.
 fn matters(soname: &str, facted: &Facted, needed_by: &ImagePath) -> bool {
     !needs::is_drivers(soname) && !native::leaves_to_interpreter(soname, facted.get(needed_by))
@@ -129,13 +148,4 @@ fn resolver(store: &Store, tree: &Tree, python: &Facts) -> Result<Resolver, Stor
     let mut directories = native::library_directories(store, tree)?;
     directories.append(&mut resolver.default_directories);
     Ok(Resolver { default_directories: directories, ..resolver })
-}
-
-fn read_symbols(store: &Store, tree: &Tree, path: &ImagePath) -> Result<Option<Rc<Symbols>>, StoreError> {
-    let Some(file) = tree.resolve_file(path) else { return Ok(None) };
-    let read = match file.size > LARGE {
-        true => Symbols::read_from(store.content(file)?),
-        false => Symbols::read(&store.read_file(file)?),
-    };
-    Ok(read.ok().map(Rc::new))
 }

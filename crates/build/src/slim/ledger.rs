@@ -39,6 +39,8 @@ pub enum Effect {
     Gone,
     /// It is there, with fewer bytes.
     Smaller,
+    /// A link to another distribution's file is in its place.
+    Linked,
 }
 
 /// One file that a rule took away, or made smaller.

@@ -59,6 +59,12 @@ pub enum How {
     Debug,
     /// All of ELF files that no loader reads.
     Symbols,
+    /// Libraries that their distribution has in two builds, of which one can stand for the other.
+    Doubled,
+    /// Libraries that another distribution has, too: a link stands for all but one.
+    Equal,
+    /// Libraries for which another distribution's can stand, which has all that is asked of them.
+    Compatible,
 }
 
 /// Packages that a rule spares.

@@ -105,6 +105,7 @@ pub(crate) fn files(ledger: &SlimLedger) -> Vec<String> {
         let became = match removal.effect {
             Effect::Gone => "gone",
             Effect::Smaller => "smaller",
+            Effect::Linked => "a link",
         };
         format!("{}\t{}\t{}\t{became}", removal.path, removal.rule, removal.bytes)
     };
@@ -137,6 +138,9 @@ fn takes(rule: &Rule) -> String {
         }
         How::Debug => "debug sections of libraries and programs".to_owned(),
         How::Symbols => "what no loader reads of libraries and programs".to_owned(),
+        How::Doubled => "shared libraries that their distribution has in two builds".to_owned(),
+        How::Equal => "shared libraries that another distribution has".to_owned(),
+        How::Compatible => "shared libraries for which another distribution's can stand".to_owned(),
     }
 }
 

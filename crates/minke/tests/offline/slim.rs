@@ -1,6 +1,6 @@
 //! What images do without, from the command line to the layers.
 
-use minke_testkit::{Wheel, skip};
+use minke_testkit::{ElfObject, Wheel, skip};
 use serde_json::Value;
 
 use crate::image::Layout;
@@ -71,6 +71,56 @@ fn the_smallest_profile_leaves_bytecode_in_the_place_of_modules() {
     town.project("shop", &wheels);
     town.builds(&["shop", "--profile", "smallest", "-o", "oci:small"]);
     assert_eq!(files(&town, "small"), ["__init__.pyc", "tests/__init__.pyc", "tests/used.pyc"]);
+}
+
+/// Two distributions with a library of one kind each; what the first asks of its own the second's has, too.
+fn libraries() -> [Wheel; 2] {
+    let library = |soname: &str, symbols: &[&str]| {
+        let defines = |object: ElfObject, name: &&str| object.defines(name);
+        symbols
+            .iter()
+            .fold(ElfObject::new().soname(soname).debug_bytes(1), defines)
+            .needed("libc.so.6")
+            .build()
+    };
+    let padded = |mut bytes: Vec<u8>| {
+        // Nothing that is small is worth a link.
+        bytes.resize(bytes.len().max(8192), 0);
+        bytes
+    };
+    let (old, new) = ("libtoy-01234567.1.2.so", "libtoy-89abcdef.1.10.so");
+    let module =
+        ElfObject::new().needed(old).needed("libc.so.6").runpath("$ORIGIN/../toy_old.libs").imports("toy");
+    [
+        Wheel::new("toy-old", "1")
+            .file("toy_old/__init__.py", "")
+            .file("toy_old/_fast.so", module.defines("PyInit__fast").build())
+            .file(&format!("toy_old.libs/{old}"), padded(library(old, &["toy", "gone"]))),
+        Wheel::new("toy-new", "1")
+            .file("toy_new/__init__.py", "")
+            .file(&format!("toy_new.libs/{new}"), padded(library(new, &["toy", "more"]))),
+    ]
+}
+
+#[test]
+fn a_newer_library_of_another_distribution_stands_for_one_where_the_rule_is_on() {
+    let wheels = libraries();
+    let Some(town) = Town::with(&wheels) else { return };
+    town.project("shop", &wheels);
+    let place = "/app/.venv/lib/python3.11/site-packages/toy_old.libs/";
+    let cases = [("false", "file"), ("true", "-> ../toy_new.libs/libtoy-89abcdef.1.10.so")];
+    for (on, wanted) in cases {
+        // Stripped, they would be too small to be worth it.
+        let rules =
+            format!("[slim]\nprofile = 'none'\nrules = {{ compatible-libraries = {on}, stubs = true }}\n");
+        town.write("shop/minke.toml", &rules);
+        town.builds(&["shop", "-t", &format!("linked-{on}"), "-o", &format!("oci:{on}")]);
+        let listing = Layout::read(&town.path(on), None).below(place);
+        let line = listing.lines().find(|line| line.contains("libtoy-01234567")).unwrap();
+        assert!(line.contains(wanted), "{on}: {listing}");
+    }
+    let ledger = town.succeeds(&["slim", "--files", "linked-true"]).stdout;
+    assert!(ledger.lines().any(|line| line.ends_with("\tcompatible-libraries\t8192\ta link")), "{ledger}");
 }
 
 #[test]
