@@ -98,6 +98,7 @@ fn on_settled_base<T>(
     reporter: &Reporter,
     work: impl Fn(&Foreman<'_>, Grounded) -> Result<T, BuildError>,
 ) -> Result<T, BuildError> {
+    minke_exec::memory::keep_little(NonZeroUsize::new(request.host.jobs).unwrap_or(NonZeroUsize::MIN));
     let client = outside::client(request, reporter).map_err(BuildError::Client)?;
     let wanted = wanted(request)?;
     // What is wrong with the project is said before anything is fetched; its lock depends on the target.
@@ -224,6 +225,7 @@ impl Foreman<'_> {
         let (meter, began) = (Arc::new(Meter::default()), Instant::now());
         self.reporter.say(Event::Started { hop, unit, meter: Arc::clone(&meter) });
         let result = work(&meter)?;
+        minke_exec::memory::give_back();
         let took = began.elapsed();
         self.reporter.say(Event::Finished { hop, took });
         self.timings.lock().expect("no thread panics with this lock").push((hop, took));

@@ -5,6 +5,7 @@
 //! every project with the same settings. Only what several distributions have is looked at across them, in the profile
 //! `smallest`. What the rules are stands in `rules.toml`.
 
+mod cards;
 mod hints;
 mod imports;
 mod ladder;
@@ -20,6 +21,7 @@ mod uncompiled;
 
 use minke_python::PackageName;
 
+pub use cards::ForCards;
 pub use ladder::{Ladder, Rung, Tally};
 pub use ledger::{Effect, LEDGER, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key, owner_version};
 pub use part::{DROP, Orders, Slimmed, slim};
@@ -34,6 +36,9 @@ use crate::settings::{Profile, Settings, SlimWishes};
 
 /// The rule that takes the sources of modules once they are compiled.
 pub const MODULE_SOURCES: &str = "module-sources";
+
+/// The rule that takes libraries for graphics cards, where it is asked for.
+pub const CUDA_LIBRARIES: &str = "cuda-libraries";
 
 /// Returns how much an image does without.
 pub fn profile(settings: &Settings) -> Profile {
@@ -94,7 +99,8 @@ pub fn orders(settings: &Settings, lifts: &Lifts, part: &Part) -> Option<Orders>
     let lifted = |rule: &Rule| lifts.get(owner).is_some_and(|rules| rules.contains(&rule.name));
     let is_on = |rule: &&Rule| {
         let said = |wishes: &SlimWishes| wishes.rules.get(&rule.name).copied();
-        let begins = profile(settings) >= rule.profile && profile(settings) != Profile::None;
+        let of_profile = |first: Profile| profile(settings) >= first && profile(settings) != Profile::None;
+        let begins = rule.profile.is_some_and(of_profile);
         rule.on.contains(&class)
             && !lifted(rule)
             && own.and_then(said).or_else(|| said(&settings.slim)).unwrap_or(begins)

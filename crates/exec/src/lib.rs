@@ -14,6 +14,7 @@ mod interpreter;
 mod jobs;
 mod keyring;
 mod loader;
+pub mod memory;
 mod observe;
 mod outputs;
 mod pip;

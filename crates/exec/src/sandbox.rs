@@ -14,7 +14,7 @@
 mod child;
 mod filter;
 mod launch;
-mod raw;
+pub(crate) mod raw;
 mod signals;
 mod steps;
 

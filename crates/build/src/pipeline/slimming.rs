@@ -9,14 +9,18 @@ use serde::Serialize;
 use super::app::App;
 use super::ground::APP;
 use super::whole::Whole;
-use super::{BuildError, Foreman};
+use super::{BuildError, Foreman, human};
 use crate::event::{Hop, Unit};
 use crate::native;
 use crate::parts::{Owner, Part};
 use crate::settings::Settings;
 use crate::slim::{
-    self, Effect, Ladder, Lifts, Orders, PutBack, Removal, Rules, Sibling, SlimLedger, Slimmed, Tally,
+    self, CUDA_LIBRARIES, Effect, ForCards, Ladder, Lifts, Orders, PutBack, Removal, Rules, Sibling,
+    SlimLedger, Slimmed, Tally,
 };
+
+/// How many of those that bring libraries for cards are told.
+const TOLD: usize = 2;
 
 /// Parts and their tree after slimming.
 pub(super) struct Slimmer {
@@ -138,6 +142,20 @@ impl Foreman<'_> {
             ledger: Some(self.store.put(&bytes)?),
             proved: self.is_provable(),
         })
+    }
+
+    /// Says how much of an image is for graphics cards: often more than all else, and most machines have none.
+    pub(super) fn note_cards(&self, parts: &[Part]) {
+        let Some(ForCards { bytes, owners }) = ForCards::of(parts) else { return };
+        let more = owners.len().saturating_sub(TOLD);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let owners = owners.into_iter().take(TOLD).collect::<Vec<_>>().join(", ");
+        self.reporter.note(format!(
+            "{} of the image are CUDA libraries ({owners}{more}): for machines without such a card, choose wheels without \
+             them where there are any (as of torch, in an index of their own), or set `slim.rules = {{ {CUDA_LIBRARIES} = \
+             true }}`, which takes what nothing fails without",
+            human(bytes)
+        ));
     }
 
     /// Returns what layers depend on of slimming; none where nothing is slimmed.

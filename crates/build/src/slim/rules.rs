@@ -88,8 +88,9 @@ pub struct Rule {
     pub name: String,
     /// Why nothing that runs misses what it takes.
     pub why: String,
-    /// The profile with which it begins.
-    pub profile: Profile,
+    /// The profile with which it begins; without one it is on only where settings say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// Whose files it looks at.
     pub on: BTreeSet<Class>,
     /// How it finds what it takes.

@@ -240,3 +240,26 @@ pub(super) fn own_keyring() {
     // SAFETY: a null name asks for an anonymous keyring; nothing else is read.
     unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0) };
 }
+
+/// Tells glibc's allocator from how many bytes on it maps a buffer by itself, how many free ones it keeps at a heap's end, and
+/// how many heaps it has.
+pub(crate) fn tune_allocator([mapped, at_end, heaps]: [c_int; 3]) {
+    #[cfg(target_env = "gnu")]
+    for (what, value) in
+        [(libc::M_MMAP_THRESHOLD, mapped), (libc::M_TRIM_THRESHOLD, at_end), (libc::M_ARENA_MAX, heaps)]
+    {
+        // SAFETY: it takes any numbers, locks what it changes, and refuses what makes no sense.
+        unsafe { libc::mallopt(what, value) };
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = (mapped, at_end, heaps);
+}
+
+/// Has glibc's allocator give back the pages of which nothing is used.
+pub(crate) fn trim_heaps() {
+    // SAFETY: it locks each heap that it looks at, and touches nothing that is used.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}

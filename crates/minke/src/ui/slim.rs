@@ -37,8 +37,7 @@ pub(crate) fn ladder(ladder: &Ladder, width: usize, paint: Paint) -> String {
 
 /// Lists the rules' names, the profiles with which they begin, and whose files they look at.
 pub(crate) fn names(rules: &Rules, width: usize, paint: Paint) -> Vec<String> {
-    let rows: Vec<_> =
-        rules.iter().map(|rule| [rule.name.clone(), rule.profile.to_string(), classes(rule)]).collect();
+    let rows: Vec<_> = rules.iter().map(|rule| [rule.name.clone(), begins(rule), classes(rule)]).collect();
     lay_out(&[words("rule"), words("profile"), words("looks at")], &rows, width, paint)
 }
 
@@ -49,7 +48,7 @@ pub(crate) fn told(rules: &Rules, width: usize, paint: Paint) -> Vec<String> {
         let line = |label: &str, text: &str| {
             format!("{}{}", paint.faint(format!("{label:<MARGIN$}")), wrap(text, width, MARGIN))
         };
-        lines.push(paint.strong(format!("{} ({}, {})", rule.name, rule.profile, classes(rule))));
+        lines.push(paint.strong(format!("{} ({}, {})", rule.name, begins(rule), classes(rule))));
         lines.push(line("why", &rule.why));
         lines.push(line("takes", &takes(rule)));
         if !rule.spare.is_empty() {
@@ -124,6 +123,11 @@ fn classes(rule: &Rule) -> String {
         minke_build::slim::Class::Distribution => "distributions",
     };
     rule.on.iter().copied().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// Says with which profile a rule begins.
+fn begins(rule: &Rule) -> String {
+    rule.profile.map_or_else(|| "if asked for".to_owned(), |profile| profile.to_string())
 }
 
 fn takes(rule: &Rule) -> String {
