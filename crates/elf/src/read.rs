@@ -78,7 +78,7 @@ impl Symbols {
     /// # Errors
     /// As [`Facts::read_from`].
     pub fn read_from(reader: impl Read + Seek) -> Result<Self, ElfError> {
-        symbols(&ReadCache::new(reader), &|_| true)
+        Self::read_wanted(reader, &|_| true)
     }
 
     /// Reads the same, but of what is defined only what is `wanted`: libraries define a hundred thousand symbols of which

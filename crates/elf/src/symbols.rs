@@ -48,6 +48,13 @@ pub enum Binding {
     Unique,
 }
 
+impl Undefined {
+    /// Returns the version that is asked for, whoever is to have it.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_ref().map(|(version, _)| version.as_str())
+    }
+}
+
 impl Symbols {
     /// Tells whether the loader takes a symbol from this file, as glibc does.
     ///

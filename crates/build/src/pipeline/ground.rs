@@ -253,7 +253,7 @@ impl Foreman<'_> {
             layers = self.layers(&ready, Haste::Alone)?;
         }
         added.lifts = self.supply.lock().lifts;
-        self.note_cards(&ready.below);
+        self.note_cards(base, &ready.below);
         let Ready { own, sources, below, whole, ledger } = ready;
         let count = |ledger| self.tally(&settled.parts, (ledger, put_back), (&sources, &below));
         let tally = ledger.map(count).transpose()?;

@@ -211,7 +211,7 @@ impl Foreman<'_> {
             plugins.entry(owner(later, &lack.needed_by)).or_default().insert(lack.what.to_string());
         }
         for (owner, lacking) in plugins {
-            self.reporter.warn(format!("plugins of {owner} lack {}", listed(&lacking)));
+            self.reporter.warn(format!("plugins of {owner} lack {}", listed(lacking.iter())));
         }
         let mut stopping = self.told(lacks.iter().filter(stops), later);
         if stopping.is_empty() {
@@ -265,9 +265,10 @@ impl Foreman<'_> {
 const LISTED: usize = 5;
 
 /// Lists the first of some names, and how many more there are.
-fn listed(names: &BTreeSet<String>) -> String {
-    let first: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
-    match names.len().checked_sub(LISTED).filter(|more| *more > 0) {
+pub(super) fn listed<'name>(names: impl ExactSizeIterator<Item = &'name String>) -> String {
+    let more = names.len().checked_sub(LISTED).filter(|more| *more > 0);
+    let first: Vec<String> = names.take(LISTED).map(|name| format!("`{name}`")).collect();
+    match more {
         Some(more) => format!("{} and {more} more", first.join(", ")),
         None => first.join(", "),
     }

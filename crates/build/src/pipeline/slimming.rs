@@ -7,7 +7,9 @@ use minke_oci::Image;
 use serde::Serialize;
 
 use super::app::App;
+use super::base::Base;
 use super::ground::APP;
+use super::libraries::listed;
 use super::whole::Whole;
 use super::{BuildError, Foreman, human};
 use crate::event::{Hop, Unit};
@@ -18,9 +20,6 @@ use crate::slim::{
     self, CUDA_LIBRARIES, Effect, ForCards, Ladder, Lifts, Orders, PutBack, Removal, Rules, Sibling,
     SlimLedger, Slimmed, Tally,
 };
-
-/// How many of those that bring libraries for cards are told.
-const TOLD: usize = 2;
 
 /// Parts and their tree after slimming.
 pub(super) struct Slimmer {
@@ -145,16 +144,16 @@ impl Foreman<'_> {
     }
 
     /// Says how much of an image is for graphics cards: often more than all else, and most machines have none.
-    pub(super) fn note_cards(&self, parts: &[Part]) {
-        let Some(ForCards { bytes, owners }) = ForCards::of(parts) else { return };
-        let more = owners.len().saturating_sub(TOLD);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let owners = owners.into_iter().take(TOLD).collect::<Vec<_>>().join(", ");
+    pub(super) fn note_cards(&self, base: &Base, parts: &[Part]) {
+        let Some(ForCards { bytes, owners }) = ForCards::of(parts, &base.venv.site_packages()) else {
+            return;
+        };
         self.reporter.note(format!(
-            "{} of the image are CUDA libraries ({owners}{more}): for machines without such a card, choose wheels without \
-             them where there are any (as of torch, in an index of their own), or set `slim.rules = {{ {CUDA_LIBRARIES} = \
-             true }}`, which takes what nothing fails without",
-            human(bytes)
+            "{} of the image are CUDA libraries ({}): for machines without such a card, choose wheels without them where \
+             there are any (as of torch, in an index of their own), or set `slim.rules = {{ {CUDA_LIBRARIES} = true }}`, \
+             which takes what nothing fails without",
+            human(bytes),
+            listed(owners.iter())
         ));
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minke_cas::ImagePath;
 
 use super::{Kind, Needing, OpenEnd, Tried, What};
-use crate::slim::{self, Effect, Lifts, SlimLedger};
+use crate::slim::{self, Effect, Lifts, Removal, SlimLedger};
 
 /// A rule and whose files it took: what can be lifted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -77,8 +77,8 @@ pub fn of_end(end: &OpenEnd, ledger: &SlimLedger) -> Option<Suspect> {
     let taken = removals(ledger).find(|(_, removal)| removal.path.name() == Some(&end.name));
     let changed = || ledger.at(&end.needed_by).map(|(taken, removal)| (taken.owner.as_str(), removal));
     // What stands in a library's place may lack a symbol; the linked ones are few.
-    let linked = || removals(ledger).find(|(_, removal)| removal.effect == Effect::Linked);
-    let linked = || linked().filter(|_| end.what != Needing::Library);
+    let is_linked = |removal: &Removal| end.what != Needing::Library && removal.effect == Effect::Linked;
+    let linked = || removals(ledger).find(|(_, removal)| is_linked(removal));
     let (owner, removal) = taken.or_else(changed).or_else(linked)?;
     Some(Suspect { owner: owner.to_owned(), rule: removal.rule.clone() })
 }
@@ -145,7 +145,7 @@ pub fn gone(ledger: &SlimLedger) -> BTreeMap<String, BTreeSet<String>> {
     gone
 }
 
-fn removals(ledger: &SlimLedger) -> impl Iterator<Item = (&str, &crate::slim::Removal)> {
+fn removals(ledger: &SlimLedger) -> impl Iterator<Item = (&str, &Removal)> {
     ledger.taken.iter().flat_map(|taken| taken.removals.iter().map(|removal| (taken.owner.as_str(), removal)))
 }
 

@@ -39,7 +39,7 @@ pub enum Effect {
     Gone,
     /// It is there, with fewer bytes.
     Smaller,
-    /// A link to another distribution's file is in its place.
+    /// A link to another file of the image is in its place.
     Linked,
 }
 

@@ -24,7 +24,8 @@ const LEAST: u64 = 4096;
 /// A slimmed part, and what the settings say of it if a rule may look at it.
 pub type Sibling<'part> = (&'part Tree, Option<&'part Orders>);
 
-/// Puts links in the place of libraries that another part has or can stand for, and returns the parts that this changes.
+/// Puts links in the place of libraries that are there once more, or for which another build can stand, and returns the
+/// parts that this changes.
 ///
 /// # Errors
 /// [`StoreError`] if a file isn't in the store, or a `RECORD` cannot be kept.

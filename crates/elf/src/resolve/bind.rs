@@ -98,8 +98,7 @@ impl Resolver {
         let mut unbound = Vec::new();
         for place in before..opened.objects.len() {
             for wanted in tables[&place].undefined.iter().filter(|symbol| !symbol.weak) {
-                let version = wanted.version.as_ref().map(|(version, _)| version.as_str());
-                let version = version.filter(|_| self.loader == Loader::Glibc);
+                let version = wanted.version().filter(|_| self.loader == Loader::Glibc);
                 if !scope.iter().any(|place| tables[place].defines(&wanted.name, version)) {
                     unbound.push(Unbound {
                         symbol: wanted.name.clone(),

@@ -49,7 +49,7 @@ impl<'part> Sharing<'part> {
                 let defined = library.facts.version_definitions.len();
                 (Reverse((Kin::of(library.name()).version, defined)), *index)
             };
-            group.sort_by_key(newest);
+            group.sort_by_cached_key(newest);
             let mut kept: Vec<(usize, Symbols)> = Vec::new();
             for index in group {
                 let library = &self.libraries[index];
@@ -85,10 +85,7 @@ impl<'part> Sharing<'part> {
             return Ok(None);
         }
         let Some(asked) = self.asked(&equal, symbols)? else { return Ok(None) };
-        let has_all = |symbols: &Symbols| {
-            let version = |one: &Undefined| one.version.as_ref().map(|(version, _)| version.clone());
-            asked.iter().all(|one| symbols.defines(&one.name, version(one).as_deref()))
-        };
+        let has_all = |symbols: &Symbols| asked.iter().all(|one| symbols.defines(&one.name, one.version()));
         let mut fitting = kept.iter().filter(|(_, symbols)| has_all(symbols));
         Ok(fitting.find_map(|(keeper, _)| Some((*keeper, by_rule(&self.libraries[*keeper])?))))
     }
@@ -106,9 +103,8 @@ impl<'part> Sharing<'part> {
             let users =
                 facted.iter().filter(|(_, facts)| facts.needed.iter().any(|name| names.contains(&**name)));
             for (path, _) in users {
-                let version = |one: &Undefined| one.version.as_ref().map(|(version, _)| version.clone());
                 let wanted = self.symbols(part, path, &|_| false)?.undefined.into_iter();
-                let its = wanted.filter(|one| symbols.defines(&one.name, version(one).as_deref()));
+                let its = wanted.filter(|one| symbols.defines(&one.name, one.version()));
                 asked.get_or_insert_default().extend(its);
             }
         }
