@@ -5,6 +5,7 @@
 //! indexes are read only when the archive has changed.
 
 mod lists;
+mod stand_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -36,6 +37,7 @@ pub struct Debian {
     archives: Arc<Vec<Opened>>,
     index: OnceLock<PackageIndex>,
     lists: lists::Lists,
+    reporter: Reporter,
 }
 
 struct Opened {
@@ -179,6 +181,14 @@ pub enum DebianError {
         /// Why not.
         source: ContentsError,
     },
+    /// A package that a list of files names cannot be fetched to see whether it has the file.
+    #[error("cannot fetch {package} to see what it holds")]
+    FetchPackage {
+        /// Which package.
+        package: PackageName,
+        /// What happened.
+        source: FetchError,
+    },
     /// The packages that are needed cannot be had together.
     #[error("cannot choose the base's packages")]
     Closure(#[source] ClosureError),
@@ -295,6 +305,7 @@ impl Debian {
             archives: Arc::new(archives),
             index: OnceLock::new(),
             lists: lists::Lists::default(),
+            reporter: reporter.clone(),
         })
     }
 
@@ -306,7 +317,8 @@ impl Debian {
     /// Returns the same archives' packages for another architecture.
     pub fn of_architecture(&self, arch: Arch) -> Self {
         let (index, lists) = (OnceLock::new(), lists::Lists::default());
-        Self { arch, archives: Arc::clone(&self.archives), index, lists }
+        let (archives, reporter) = (Arc::clone(&self.archives), self.reporter.clone());
+        Self { arch, archives, index, lists, reporter }
     }
 
     /// Returns what the suite's own Python and C library are.

@@ -70,8 +70,10 @@ impl ContentsArch {
 /// One file that an [`Release`] vouches for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IndexFile {
-    /// Where it lies, relative to the directory of the `InRelease`.
+    /// Where it lies, relative to the directory of the `InRelease`: by its digest, where that is offered.
     pub path: String,
+    /// Where it lies by its name, relative to the same, if the archive isn't being updated.
+    pub name: String,
     /// What its bytes hash to, compressed as they are.
     pub digest: Digest,
     /// How many there are.
@@ -237,13 +239,13 @@ impl Release {
         best_first
             .into_iter()
             .filter_map(|compression| {
-                let plain = format!("{directory}/{name}{}", compression.suffix());
-                let &(digest, size_bytes) = self.files.get(&plain)?;
+                let name = format!("{directory}/{name}{}", compression.suffix());
+                let &(digest, size_bytes) = self.files.get(&name)?;
                 let path = match self.by_hash {
                     ByHash::Offered => format!("{directory}/by-hash/SHA256/{}", digest.hex()),
-                    ByHash::NotOffered => plain,
+                    ByHash::NotOffered => name.clone(),
                 };
-                Some(IndexFile { path, digest, size_bytes, compression })
+                Some(IndexFile { path, name, digest, size_bytes, compression })
             })
             .collect()
     }

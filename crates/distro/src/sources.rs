@@ -79,6 +79,14 @@ impl Archive {
         let url = self.base.join(&format!("dists/{}/{}", self.suite, file.path))?;
         Ok(Source { url, digest: file.digest, size: Some(file.size_bytes) })
     }
+
+    /// Returns where an index lies under its name, whichever that is at the moment.
+    ///
+    /// # Errors
+    /// As [`Archive::in_release`].
+    pub fn named(&self, file: &IndexFile) -> Result<SourceUrl, SourceUrlError> {
+        self.base.join(&format!("dists/{}/{}", self.suite, file.name))
+    }
 }
 
 impl Mirrors {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufReader, BufWriter};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use minke_cas::{Digest, Meter, Store};
 use minke_distro::{
-    Closure, ClosureError, ClosureOptions, Contents, ContentsArch, Listed, PackageIndex, PackageName, closure,
+    Closure, ClosureError, ClosureOptions, Compression, Contents, ContentsArch, Listed, PackageIndex,
+    PackageName, Suite, closure,
 };
-use minke_net::{Client, FetchError};
+use minke_net::Client;
 use serde::{Deserialize, Serialize};
 
+use super::stand_in::is_outdated;
 use super::{Debian, DebianError, Opened};
 use crate::contents::{Candidate, Missing, Place, Supplier};
 use crate::settings::Origin;
@@ -18,8 +20,22 @@ use crate::settings::Origin;
 /// The lists that were opened.
 #[derive(Default)]
 pub(super) struct Lists {
-    native: OnceLock<Vec<Arc<Contents>>>,
-    all: OnceLock<Vec<Arc<Contents>>>,
+    native: OnceLock<Vec<List>>,
+    all: OnceLock<Vec<List>>,
+}
+
+struct List {
+    contents: Contents,
+    standing: Standing,
+}
+
+/// Who vouches for a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The archive: its release names the list.
+    Signed,
+    /// Nobody: it lies where that list should.
+    StandsIn,
 }
 
 #[derive(Serialize)]
@@ -29,8 +45,8 @@ struct Key {
 
 /// The index that was made of a list.
 #[derive(Serialize, Deserialize)]
-struct Made {
-    index: Digest,
+pub(super) struct Made {
+    pub(super) index: Digest,
 }
 
 #[derive(Serialize)]
@@ -51,10 +67,11 @@ const MOST_ALIKE: usize = 40;
 impl Debian {
     /// Returns the packages that have what is missing and can be added to what is there, the best first.
     ///
-    /// The rules are those of [`crate::contents`].
+    /// The rules are those of [`crate::contents`]. Where the mirror has a list that nobody signed, what that says is
+    /// held against the packages, and asked anew each time.
     ///
     /// # Errors
-    /// [`DebianError::FetchList`], [`DebianError::List`]; those of reading indexes.
+    /// [`DebianError::FetchList`], [`DebianError::List`], [`DebianError::FetchPackage`]; those of reading indexes.
     pub fn suppliers(
         &self,
         (client, store): (&Client, &Store),
@@ -69,13 +86,19 @@ impl Debian {
             present: present.iter().map(PackageName::as_str).collect(),
             left_out: options.left_out.keys().map(PackageName::as_str).collect(),
         };
-        store.memo("suppliers-1", &question, || {
-            let candidates = self.candidates((client, store), missing)?;
-            if candidates.is_empty() {
-                return Ok(Vec::new());
-            }
-            judge(self.index(client, store)?, candidates, present, options)
-        })
+        if let Some(suppliers) = store.recall("suppliers-1", &question) {
+            return Ok(suppliers);
+        }
+        let candidates = self.candidates((client, store), missing)?;
+        let suppliers = match candidates.is_empty() {
+            true => Vec::new(),
+            false => judge(self.index(client, store)?, candidates, present, options)?,
+        };
+        if self.lists.stand_in() {
+            return self.held((client, store), suppliers);
+        }
+        store.remember("suppliers-1", &question, &suppliers)?;
+        Ok(suppliers)
     }
 
     /// Returns the first files whose names begin so, for who looked for another of them.
@@ -85,7 +108,8 @@ impl Debian {
     pub fn alike(&self, (client, store): (&Client, &Store), start: &str) -> Result<Vec<Listed>, DebianError> {
         let mut listed = Vec::new();
         for list in self.lists((client, store), ContentsArch::Native(self.arch))? {
-            listed.extend(list.beginning(start, MOST_ALIKE).map_err(|source| self.unreadable(source))?);
+            let beginning = list.contents.beginning(start, MOST_ALIKE);
+            listed.extend(beginning.map_err(|source| self.unreadable(source))?);
         }
         Ok(listed)
     }
@@ -118,17 +142,13 @@ impl Debian {
         let mut listed = Vec::new();
         for list in self.lists(outside, arch)? {
             for ending in missing.endings() {
-                listed.extend(list.ending(&ending).map_err(|source| self.unreadable(source))?);
+                listed.extend(list.contents.ending(&ending).map_err(|source| self.unreadable(source))?);
             }
         }
         Ok(listed)
     }
 
-    fn lists(
-        &self,
-        (client, store): (&Client, &Store),
-        arch: ContentsArch,
-    ) -> Result<&[Arc<Contents>], DebianError> {
+    fn lists(&self, (client, store): (&Client, &Store), arch: ContentsArch) -> Result<&[List], DebianError> {
         let place = match arch {
             ContentsArch::Native(_) => &self.lists.native,
             ContentsArch::All => &self.lists.all,
@@ -146,11 +166,27 @@ impl Debian {
                 Err(error) => return Err(error),
             }
         }
-        Ok(place.get_or_init(|| lists))
+        let stood_in = lists.iter().any(|list| list.standing == Standing::StandsIn);
+        if place.set(lists).is_ok() && stood_in {
+            self.reporter.aside(format!(
+                "the mirror hasn't got the list of files that {} was signed with: what the one in its place says \
+                 is held against the packages",
+                self.archives[0].archive.suite
+            ));
+        }
+        Ok(place.get().expect("it was set above, or by another thread before"))
     }
 
     fn unreadable(&self, source: minke_distro::ContentsError) -> DebianError {
         DebianError::List { suite: self.archives[0].archive.suite.clone(), source }
+    }
+}
+
+impl Lists {
+    /// Tells whether one of those that were opened stands in for a signed one.
+    fn stand_in(&self) -> bool {
+        let opened = [&self.native, &self.all].into_iter().filter_map(OnceLock::get).flatten();
+        opened.into_iter().any(|list| list.standing == Standing::StandsIn)
     }
 }
 
@@ -160,31 +196,47 @@ impl Opened {
         &self,
         (client, store): (&Client, &Store),
         arch: ContentsArch,
-    ) -> Result<Option<Arc<Contents>>, DebianError> {
+    ) -> Result<Option<List>, DebianError> {
         let suite = || self.archive.suite.clone();
         let Some(file) = self.release.contents("main", arch).into_iter().next() else { return Ok(None) };
         let source = self.archive.index(&file);
         let source = source.map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
-        let Made { index } = store.memo("contents-1", &Key { list: source.digest }, || {
-            let fetched = client.fetch(&source, store, &Meter::default());
-            fetched.map_err(|source| DebianError::FetchList { suite: suite(), source })?;
-            let list = BufReader::new(store.open_blob(&source.digest)?);
-            let mut blob = store.blob_writer()?;
-            let built = Contents::build(file.compression, list, BufWriter::new(&mut blob));
-            built.map_err(|source| DebianError::List { suite: suite(), source })?;
-            Ok::<_, DebianError>(Made { index: blob.finish()?.0 })
-        })?;
+        if store.recall::<_, Made>("contents-1", &Key { list: source.digest }).is_none()
+            && let Err(source) = client.fetch(&source, store, &Meter::default())
+        {
+            if is_outdated(&source)
+                && let Some((contents, list)) = self.stand_in((client, store), &file)?
+            {
+                // Some mirrors have what was signed by its name alone.
+                let is_signed = list == file.digest;
+                let standing = if is_signed { Standing::Signed } else { Standing::StandsIn };
+                return Ok(Some(List { contents, standing }));
+            }
+            return Err(DebianError::FetchList { suite: suite(), source });
+        }
+        let Made { index } = index_of(store, (source.digest, file.compression), &self.archive.suite)?;
         let contents = Contents::open(store.open_blob(&index)?);
-        Ok(Some(Arc::new(contents.map_err(|source| DebianError::List { suite: suite(), source })?)))
+        let contents = contents.map_err(|source| DebianError::List { suite: suite(), source })?;
+        Ok(Some(List { contents, standing: Standing::Signed }))
     }
 }
 
-/// Tells whether a mirror hasn't got a list, or has another one than was signed.
-fn is_outdated(error: &FetchError) -> bool {
-    matches!(
-        error.cause(),
-        FetchError::NotFound { .. } | FetchError::WrongDigest { .. } | FetchError::WrongSize { .. }
-    )
+/// Makes the index of a list that is in the store.
+///
+/// # Errors
+/// [`DebianError::List`].
+pub(super) fn index_of(
+    store: &Store,
+    (list, compression): (Digest, Compression),
+    suite: &Suite,
+) -> Result<Made, DebianError> {
+    store.memo("contents-1", &Key { list }, || {
+        let list = BufReader::new(store.open_blob(&list)?);
+        let mut blob = store.blob_writer()?;
+        let built = Contents::build(compression, list, BufWriter::new(&mut blob));
+        built.map_err(|source| DebianError::List { suite: suite.clone(), source })?;
+        Ok(Made { index: blob.finish()?.0 })
+    })
 }
 
 /// Follows the candidates' dependencies and orders those that can be added.

@@ -38,6 +38,18 @@ impl Toys {
         Self { directory, store }
     }
 
+    /// Returns where the list of files of the suite's own packages lies by its name.
+    fn list_by_name(&self) -> PathBuf {
+        self.directory.path().join("dists/trixie/main/Contents-amd64.gz")
+    }
+
+    /// Has the mirror forget the lists that the suite's release names.
+    fn remove_lists_by_hash(&self) {
+        for list in std::fs::read_dir(self.list_by_name().with_file_name("by-hash").join("SHA256")).unwrap() {
+            std::fs::remove_file(list.unwrap().path()).unwrap();
+        }
+    }
+
     fn ask(&self, missing: &Missing, present: &[&str]) -> Result<String, DebianError> {
         let said = |value: PathBuf| Some(Said { value, origin: Origin::Default });
         let mirror = format!("file://{}", self.directory.path().display()).parse().unwrap();
@@ -126,11 +138,46 @@ fn updates_may_lack_the_lists_that_they_promise_but_the_suite_may_not() {
     assert_eq!(first(), Some("c-foo-hostile /usr/lib/x86_64-linux-gnu/libfoo.so.1 Exact 1".to_owned()));
 
     let toys = Toys::new(foos(), DebianArchive::new("trixie-updates"));
-    for list in std::fs::read_dir(toys.directory.path().join("dists/trixie/main/by-hash/SHA256")).unwrap() {
-        std::fs::remove_file(list.unwrap().path()).unwrap();
-    }
+    toys.remove_lists_by_hash();
+    std::fs::remove_file(toys.list_by_name()).unwrap();
     let error = toys.ask(&soname, &[]).unwrap_err();
     assert_eq!(error.to_string(), "cannot fetch the list of files of trixie");
+    // What isn't a list cannot stand in for one.
+    std::fs::write(toys.list_by_name(), "no list").unwrap();
+    let error = toys.ask(&soname, &[]).unwrap_err();
+    assert_eq!(error.to_string(), "cannot fetch the list of files of trixie");
+}
+
+#[test]
+fn of_a_list_that_nobody_signed_that_is_believed_which_the_packages_confirm() {
+    let soname = Missing::Soname("libfoo.so.1".to_owned());
+    let toys = Toys::new(foos(), DebianArchive::new("trixie-updates"));
+    let signed = std::fs::read(toys.list_by_name()).unwrap();
+    toys.remove_lists_by_hash();
+    insta::assert_snapshot!(toys.ask(&soname, &["base"]).unwrap(), @r"
+        b-foo-cheap /usr/lib/x86_64-linux-gnu/libfoo.so.1 Exact 1
+        a-foo-dear /usr/lib/x86_64-linux-gnu/libfoo.so.1 Exact 2
+    ");
+
+    // Another time's list: `friend` has no such file, the dear one isn't known yet, and nobody is gone since.
+    let other = DebianArchive::new("trixie").packages([
+        deb("b-foo-cheap").file("/usr/lib/x86_64-linux-gnu/libfoo.so.1", ""),
+        deb("friend").file("/usr/lib/x86_64-linux-gnu/libfoo.so.1", ""),
+        deb("gone").file("/usr/lib/x86_64-linux-gnu/libfoo.so.1", ""),
+    ]);
+    let toys = Toys::new(foos(), DebianArchive::new("trixie-updates"));
+    toys.remove_lists_by_hash();
+    let list =
+        minke_testkit::compress(other.contents_text("amd64").as_bytes(), minke_testkit::Compression::Gz);
+    std::fs::write(toys.list_by_name(), list).unwrap();
+    let stood_in = toys.ask(&soname, &["base"]).unwrap();
+    insta::assert_snapshot!(stood_in, @"b-foo-cheap /usr/lib/x86_64-linux-gnu/libfoo.so.1 Exact 1");
+    // What was found that way is not for ever: the list is asked for again, and once it is there it counts.
+    std::fs::write(toys.list_by_name(), &signed).unwrap();
+    assert_eq!(toys.ask(&soname, &["base"]).unwrap(), stood_in);
+    let by_hash = toys.list_by_name().with_file_name("by-hash").join("SHA256");
+    std::fs::write(by_hash.join(Digest::of(&signed).hex()), &signed).unwrap();
+    assert_eq!(toys.ask(&soname, &["base"]).unwrap().lines().count(), 2);
 }
 
 #[test]

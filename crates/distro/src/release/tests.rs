@@ -34,8 +34,12 @@ fn a_signed_list_is_read() {
     assert_eq!(release.signed_by, key.subkey_fingerprint().to_uppercase());
     let digest = Digest::of(b"index");
     let path = format!("main/binary-amd64/by-hash/SHA256/{}", digest.hex());
-    let file = |compression| IndexFile { path: path.clone(), digest, size_bytes: 5, compression };
-    assert_eq!(release.index("main", Arch::Amd64), [file(Compression::Xz), file(Compression::None)]);
+    let file = |name: &str, compression| {
+        let name = format!("main/binary-amd64/{name}");
+        IndexFile { path: path.clone(), name, digest, size_bytes: 5, compression }
+    };
+    let files = [file("Packages.xz", Compression::Xz), file("Packages", Compression::None)];
+    assert_eq!(release.index("main", Arch::Amd64), files);
     assert_eq!(release.index("main", Arch::Arm64), []);
 }
 

@@ -303,7 +303,9 @@ fn debian(error: &DebianError) -> Advice {
             source,
             "the mirror has no such suite: choose another with `base`, or correct the mirror's address",
         ),
-        DebianError::FetchIndex { source, .. } | DebianError::FetchList { source, .. } => match source.cause() {
+        DebianError::FetchIndex { source, .. }
+        | DebianError::FetchList { source, .. }
+        | DebianError::FetchPackage { source, .. } => match source.cause() {
             FetchError::WrongDigest { .. } | FetchError::WrongSize { .. } => Exit::Network.help(HALF_UPDATED),
             _ => causes::fetch(source, HALF_UPDATED),
         },
