@@ -166,8 +166,8 @@ impl Debian {
                 Err(error) => return Err(error),
             }
         }
-        let stood_in = lists.iter().any(|list| list.standing == Standing::StandsIn);
-        if place.set(lists).is_ok() && stood_in {
+        let is_told = self.lists.stand_in();
+        if place.set(lists).is_ok() && self.lists.stand_in() && !is_told {
             self.reporter.aside(format!(
                 "the mirror hasn't got the list of files that {} was signed with: what the one in its place says \
                  is held against the packages",
