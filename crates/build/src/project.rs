@@ -8,6 +8,7 @@ mod notes;
 pub mod requirement_files;
 mod requirements;
 pub mod runs;
+mod scan;
 mod script;
 pub mod sources;
 mod workspace;

@@ -2,19 +2,19 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use minke_cas::{Digest, Entry, File, Hasher, ImagePath, Mode, Store, StoreError, Tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use rustix::fs::{AtFlags, statat};
+use rustix::fs::{AtFlags, CWD, statat};
 
-use super::ignore::{self, Kind, PatternError, Purpose, Rules};
+use super::ignore::{PatternError, Purpose, Rules};
 use super::left_out::{self, LeftOut};
-use super::notes::{EntryKind, NotedDirectory, NotedEntry, Notes, Stat};
+use super::notes::{NotedDirectory, Notes, Stat};
+use super::scan::{self, Scan};
 
 /// The files of a directory that are wanted, and what was left out.
 #[derive(Debug)]
@@ -43,15 +43,24 @@ pub(super) enum What {
 }
 
 #[derive(Debug)]
-struct Found {
-    relative: String,
-    kind: FoundKind,
+pub(super) struct Found {
+    pub(super) relative: String,
+    pub(super) kind: FoundKind,
     /// In which directory and where in it this is noted.
-    noted: Option<(usize, usize)>,
+    pub(super) noted: Option<(usize, usize)>,
+    /// How it looks now, if that could be seen.
+    pub(super) seen: Option<Seen>,
+}
+
+/// How a file looks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    stat: Stat,
+    mode: Mode,
 }
 
 #[derive(Debug)]
-enum FoundKind {
+pub(super) enum FoundKind {
     File {
         /// How it looked last, and what it held.
         known: Option<(Stat, Digest)>,
@@ -61,17 +70,9 @@ enum FoundKind {
     },
 }
 
-/// How many files of a directory one thread looks at before another may take over.
-const AT_ONCE: usize = 256;
-
-impl Found {
-    /// Returns the directory that it lies in, relative to the project.
-    fn parent(&self) -> &str {
-        self.relative.rsplit_once('/').map_or("", |(parent, _)| parent)
-    }
-
-    fn name(&self) -> &str {
-        self.relative.rsplit_once('/').map_or(&self.relative, |(_, name)| name)
+impl Seen {
+    pub(super) fn of(seen: &rustix::fs::Stat) -> Self {
+        Self { stat: Stat::of(seen), mode: mode(seen.st_mode) }
     }
 }
 
@@ -138,17 +139,7 @@ impl Sources {
         let docker = read_optional(&root.join(".dockerignore"))?;
         let rules = Rules::read(docker.as_deref(), ignore, purpose).map_err(SourcesError::Pattern)?;
         let notes = Notes::of(store, root);
-        let mut scan = Scan {
-            root,
-            rules,
-            notes: &notes,
-            files: Vec::new(),
-            directories: Vec::new(),
-            left_out: Vec::new(),
-        };
-        let entries = names(root)?;
-        scan.directory(Path::new(""), entries, None)?;
-        let Scan { files, directories, left_out, .. } = scan;
+        let Scan { files, directories, left_out, .. } = scan::all(root, rules, &notes)?;
         let left_out = left_out::sum((store, notes.key()), notes.began(), &left_out);
         Ok(Self { root: root.to_owned(), files, texts: BTreeMap::new(), notes, directories, left_out })
     }
@@ -170,13 +161,10 @@ impl Sources {
     /// [`SourcesError::Io`] if one cannot be read; a [`StoreError`] inside it if it cannot be stored.
     pub fn list(mut self, store: &Store) -> Result<Listing, SourcesTreeError> {
         let _span = tracing::info_span!("look at files", files = self.files.len()).entered();
-        let is_beside = |one: &Found, other: &Found| one.parent() == other.parent();
-        let beside: Vec<&[Found]> =
-            self.files.chunk_by(is_beside).flat_map(|beside| beside.chunks(AT_ONCE)).collect();
-        let taken: Vec<Vec<Taken>> =
-            beside.par_iter().map(|beside| self.take_beside(beside, store)).collect::<Result<_, _>>()?;
+        let taken: Vec<Taken> =
+            self.files.par_iter().map(|found| self.take(found, store)).collect::<Result<_, _>>()?;
         let mut entries = Vec::with_capacity(self.files.len());
-        for (found, taken) in self.files.into_iter().zip(taken.into_iter().flatten()) {
+        for (found, taken) in self.files.into_iter().zip(taken) {
             if let (Some((directory, entry)), Some(stat), What::File(file)) =
                 (found.noted, taken.stat, &taken.what)
             {
@@ -188,15 +176,7 @@ impl Sources {
         Ok(Listing { root: self.root, entries })
     }
 
-    /// Takes files of one directory, which is looked up once for all of them.
-    fn take_beside(&self, files: &[Found], store: &Store) -> Result<Vec<Taken>, SourcesTreeError> {
-        let Some(first) = files.first() else { return Ok(Vec::new()) };
-        let path = self.root.join(first.parent());
-        let directory = fs::File::open(&path).map_err(|source| SourcesError::Io { path, source })?;
-        files.iter().map(|found| self.take(found, &directory, store)).collect()
-    }
-
-    fn take(&self, found: &Found, directory: &fs::File, store: &Store) -> Result<Taken, SourcesTreeError> {
+    fn take(&self, found: &Found, store: &Store) -> Result<Taken, SourcesTreeError> {
         let known = match &found.kind {
             FoundKind::Symlink { target } => {
                 return Ok(Taken { what: What::Symlink(target.clone()), stat: None });
@@ -205,11 +185,11 @@ impl Sources {
         };
         let place = || self.root.join(&found.relative);
         let look = || {
-            let looked = statat(directory, found.name(), AtFlags::SYMLINK_NOFOLLOW);
-            looked.map_err(|error| SourcesError::Io { path: place(), source: error.into() })
+            let looked = statat(CWD, place(), AtFlags::SYMLINK_NOFOLLOW);
+            let looked = looked.map_err(|error| SourcesError::Io { path: place(), source: error.into() });
+            looked.map(|seen| Seen::of(&seen))
         };
-        let seen = look()?;
-        let (stat, mode) = (Stat::of(&seen), mode(seen.st_mode));
+        let Seen { stat, mode } = found.seen.map_or_else(look, Ok)?;
         if let Some(text) = self.texts.get(&found.relative) {
             let file = File::new(store.put(text.as_bytes())?, text.len() as u64, mode);
             return Ok(Taken { what: What::File(file), stat: None });
@@ -218,8 +198,8 @@ impl Sources {
             return Ok(Taken { what: What::File(File::new(digest, stat.size, mode)), stat: Some(stat) });
         }
         let file = stored(&place(), mode, store)?;
-        // One that has changed while it was read is read again the next time.
-        let is_same = Stat::of(&look()?) == stat && file.size == stat.size;
+        // One that has changed since it was looked at is read again the next time.
+        let is_same = look()?.stat == stat && file.size == stat.size;
         Ok(Taken { what: What::File(file), stat: is_same.then_some(stat) })
     }
 }
@@ -339,162 +319,7 @@ pub enum SourcesTreeError {
     Store(#[from] StoreError),
 }
 
-struct Scan<'scan> {
-    root: &'scan Path,
-    rules: Rules,
-    notes: &'scan Notes,
-    files: Vec<Found>,
-    directories: Vec<NotedDirectory>,
-    left_out: Vec<(&'static str, PathBuf)>,
-}
-
-type Names = Vec<(OsString, EntryKind)>;
-
-/// Returns the entries of a directory in name order.
-fn names(place: &Path) -> Result<Names, SourcesError> {
-    let io = |source| SourcesError::Io { path: place.to_owned(), source };
-    let entry = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let kind = match () {
-            () if kind.is_dir() => EntryKind::Directory,
-            () if kind.is_file() => EntryKind::File,
-            () if kind.is_symlink() => EntryKind::Symlink,
-            () => EntryKind::Special,
-        };
-        Ok((entry.file_name(), kind))
-    };
-    let mut names: Names =
-        fs::read_dir(place).map_err(io)?.map(entry).collect::<Result<_, _>>().map_err(io)?;
-    names.sort_by(|(name, _), (other, _)| name.cmp(other));
-    Ok(names)
-}
-
-impl Scan<'_> {
-    fn directory(
-        &mut self,
-        relative: &Path,
-        names: Names,
-        inherited: Option<&'static str>,
-    ) -> Result<(), SourcesError> {
-        let has_gitignore = names.iter().any(|(name, _)| name == ".gitignore");
-        let gitignore = match has_gitignore {
-            true => read_optional(&self.root.join(relative).join(".gitignore"))?,
-            false => None,
-        };
-        if let Some(text) = &gitignore {
-            self.rules.enter(relative, text);
-        }
-        let rules = *self.rules.digest(inherited).as_bytes();
-        let noted = relative.to_str().and_then(|relative| self.notes.directory(relative, &rules));
-        let place = self.directories.len();
-        let is_noted = relative.to_str().is_some() && names.iter().all(|(name, _)| name.to_str().is_some());
-        if let Some(relative) = relative.to_str().filter(|_| is_noted) {
-            let relative = relative.to_owned();
-            self.directories.push(NotedDirectory {
-                relative,
-                rules,
-                entries: Vec::with_capacity(names.len()),
-            });
-        }
-        for (index, (name, kind)) in names.into_iter().enumerate() {
-            let path = relative.join(&name);
-            let known = name.to_str().and_then(|name| noted?.entry(index, name));
-            let known = known.filter(|known| known.kind == kind);
-            let reason = match known {
-                Some(known) => known.reason.and_then(ignore::numbered),
-                None => {
-                    let is_directory = kind == EntryKind::Directory;
-                    let kind = if is_directory { Kind::Directory } else { Kind::Other };
-                    self.rules.reason(&path, kind, inherited)
-                }
-            };
-            if let (true, Some(name)) = (is_noted, name.to_str()) {
-                let (name, reason) = (name.to_owned(), reason.and_then(ignore::number));
-                self.directories[place].entries.push(NotedEntry { name, kind, reason, file: None });
-            }
-            if kind == EntryKind::Directory {
-                self.below(&path, reason)?;
-            } else {
-                let noted = is_noted.then_some((place, index));
-                self.entry(&path, (kind, reason), (known, noted))?;
-            }
-        }
-        if gitignore.is_some() {
-            self.rules.leave();
-        }
-        Ok(())
-    }
-
-    fn below(&mut self, relative: &Path, reason: Option<&'static str>) -> Result<(), SourcesError> {
-        let place = self.root.join(relative);
-        let is_certain = reason.is_some() && !self.rules.can_bring_back();
-        let names = match names(&place) {
-            // Nothing of it is needed.
-            Err(_) if is_certain => Vec::new(),
-            names => names?,
-        };
-        match marker(&place, &names).or(reason.filter(|_| is_certain)) {
-            Some(reason) => {
-                self.left_out.push((reason, place));
-                Ok(())
-            }
-            None => self.directory(relative, names, reason),
-        }
-    }
-
-    fn entry(
-        &mut self,
-        relative: &Path,
-        (kind, reason): (EntryKind, Option<&'static str>),
-        (known, noted): (Option<&NotedEntry>, Option<(usize, usize)>),
-    ) -> Result<(), SourcesError> {
-        let place = || self.root.join(relative);
-        if let Some(reason) = reason {
-            self.left_out.push((reason, place()));
-            return Ok(());
-        }
-        let text = relative.to_str().ok_or_else(|| SourcesError::Name { path: place() })?;
-        let kind = match kind {
-            EntryKind::Symlink => FoundKind::Symlink { target: self.link_target(&place(), relative)? },
-            EntryKind::File => {
-                let known = known.and_then(|known| known.file);
-                let known = known.map(|(stat, digest)| (stat, Digest::from_bytes(digest)));
-                FoundKind::File { known }
-            }
-            EntryKind::Directory | EntryKind::Special => return Err(SourcesError::Special { path: place() }),
-        };
-        self.files.push(Found { relative: text.to_owned(), kind, noted });
-        Ok(())
-    }
-
-    /// Reads a symlink, which is kept as it is if what it points to is kept inside the project too.
-    fn link_target(&self, place: &Path, relative: &Path) -> Result<String, SourcesError> {
-        let target =
-            fs::read_link(place).map_err(|source| SourcesError::Io { path: place.to_owned(), source })?;
-        let mut depth = relative.components().count().saturating_sub(1);
-        for component in target.components() {
-            depth = match component {
-                Component::Normal(_) => Some(depth + 1),
-                Component::CurDir => Some(depth),
-                Component::ParentDir => depth.checked_sub(1),
-                Component::RootDir | Component::Prefix(_) => None,
-            }
-            .ok_or_else(|| SourcesError::Outside { path: place.to_owned(), target: target.clone() })?;
-        }
-        target.to_str().map(str::to_owned).ok_or_else(|| SourcesError::Name { path: place.to_owned() })
-    }
-}
-
-/// Recognises directories that say themselves what they are, whatever they are called.
-fn marker(place: &Path, names: &Names) -> Option<&'static str> {
-    [("pyvenv.cfg", "virtual environments"), ("oci-layout", "images"), ("CACHEDIR.TAG", "caches")]
-        .into_iter()
-        .find(|(marker, _)| names.iter().any(|(name, _)| name == *marker) && place.join(marker).is_file())
-        .map(|(_, reason)| reason)
-}
-
-fn read_optional(path: &Path) -> Result<Option<String>, SourcesError> {
+pub(super) fn read_optional(path: &Path) -> Result<Option<String>, SourcesError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {
