@@ -18,6 +18,9 @@ mod shared;
 mod shrink;
 mod sourceless;
 mod uncompiled;
+mod unneeded;
+
+use std::collections::BTreeSet;
 
 use minke_python::PackageName;
 
@@ -29,6 +32,7 @@ pub use rules::{Class, Exception, How, Rule, Rules};
 pub use shared::{Sibling, share};
 pub use sourceless::without_sources;
 pub use uncompiled::Uncompiled;
+pub use unneeded::{imported, unneeded};
 
 use crate::config::SettingError;
 use crate::parts::Part;
@@ -50,6 +54,13 @@ pub fn is_wanted(settings: &Settings) -> bool {
     let wishes = || std::iter::once(&settings.slim).chain(settings.slim_packages.values());
     profile(settings) != Profile::None
         || wishes().any(|wishes| !wishes.drop.is_empty() || wishes.rules.values().any(|on| *on))
+}
+
+/// Tells whether what the user's own files import may decide what is taken.
+pub fn follows_imports(settings: &Settings) -> bool {
+    let wishes = || std::iter::once(&settings.slim).chain(settings.slim_packages.values());
+    // Which rules these are takes a while to read.
+    profile(settings) == Profile::Smallest || wishes().any(|wishes| wishes.rules.values().any(|on| *on))
 }
 
 /// Checks what the settings say of slimming.
@@ -116,6 +127,7 @@ pub fn orders(settings: &Settings, lifts: &Lifts, part: &Part) -> Option<Orders>
         rules: Rules::shipped().iter().filter(is_on).map(|rule| rule.name.clone()).collect(),
         keep: globs(|wishes| &wishes.keep),
         drop: globs(|wishes| &wishes.drop),
+        idle: BTreeSet::new(),
     })
 }
 

@@ -29,7 +29,7 @@ use crate::parts::{Owner, Part};
 use crate::project::{Project, Shape};
 use crate::proof::Healed;
 use crate::settings::LayerPolicy;
-use crate::slim::{self, Tally};
+use crate::slim::{self, Rules, Tally};
 use crate::system_lock::LockedLift;
 use crate::wheels::{self, Wheel};
 
@@ -105,6 +105,8 @@ pub(super) struct GroundKey<'key> {
     layers: String,
     packing: String,
     slim: Option<SlimKey>,
+    /// What the user's own files import, where that decides what is taken.
+    imported: BTreeSet<String>,
     lifts: Vec<[String; 3]>,
 }
 
@@ -146,7 +148,8 @@ impl Foreman<'_> {
             (format!("{} {at}", from.owner(project).name()), listing.shape(at))
         });
         let shapes = shapes.chain(copied).collect();
-        let key = self.ground_key((project, base), others, shapes)?;
+        let imported = self.imported((project, base), app)?;
+        let key = self.ground_key((project, base), others, (shapes, imported))?;
         if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
             && self.is_still_so(base, (&known.added, known.tally.as_ref()))?
         {
@@ -171,7 +174,7 @@ impl Foreman<'_> {
         &'key self,
         (project, base): (&'key Project, &Base),
         others: &'key [Wheel],
-        app: Vec<(String, Digest)>,
+        (app, imported): (Vec<(String, Digest)>, BTreeSet<String>),
     ) -> Result<GroundKey<'key>, BuildError> {
         let settings = &self.request.settings;
         Ok(GroundKey {
@@ -191,8 +194,23 @@ impl Foreman<'_> {
             layers: format!("{:?}", self.layer_policy()),
             packing: compression(settings).to_string(),
             slim: self.slim_key(),
+            imported,
             lifts: healing::keys(&self.locked_lifts()),
         })
+    }
+
+    fn imported(
+        &self,
+        (project, base): (&Project, &Base),
+        app: &App<'_>,
+    ) -> Result<BTreeSet<String>, BuildError> {
+        let mut imported = BTreeSet::new();
+        if slim::follows_imports(&self.request.settings) {
+            for part in self.app_parts((project, base), app)? {
+                imported.extend(slim::imported(self.store, Rules::shipped(), &part.tree)?);
+            }
+        }
+        Ok(imported)
     }
 
     pub(super) fn layer_policy(&self) -> LayerPolicy {

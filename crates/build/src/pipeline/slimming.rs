@@ -60,7 +60,7 @@ impl Foreman<'_> {
                 }
                 Some(orders)
             };
-            let ordered: Vec<(&Part, Option<Orders>)> =
+            let mut ordered: Vec<(&Part, Option<Orders>)> =
                 parts.iter().map(|part| (part, orders(part))).collect();
             let work = |(part, orders): &(&Part, Option<Orders>)| -> Result<Slimmed, BuildError> {
                 let slimmed = match orders {
@@ -72,12 +72,16 @@ impl Foreman<'_> {
             };
             let size = |(part, _): &(&Part, Option<Orders>)| bytes_of(part);
             let mut slimmed = crate::fetch::in_parallel(self.request.host.jobs, &ordered, size, work)?;
-            let siblings: Vec<Sibling<'_>> = slimmed
-                .iter()
-                .zip(&ordered)
-                .map(|(slimmed, (_, orders))| (&slimmed.tree, orders.as_ref()))
-                .collect();
-            for (part, shared) in slim::share(self.store, Rules::shipped(), &siblings)? {
+            let idle = slim::unneeded(self.store, Rules::shipped(), &siblings(&slimmed, &ordered), lifts)?;
+            for ((part, orders), slimmed) in ordered.iter_mut().zip(&mut slimmed) {
+                let Some(orders) = orders else { continue };
+                orders.idle = idle.iter().filter(|rule| orders.rules.contains(rule)).cloned().collect();
+                if !orders.idle.is_empty() {
+                    *slimmed = slim::slim(self.store, Rules::shipped(), orders, &part.tree)?;
+                }
+            }
+            let shared = slim::share(self.store, Rules::shipped(), &siblings(&slimmed, &ordered))?;
+            for (part, shared) in shared {
                 slimmed[part].tree = shared.tree;
                 slimmed[part].removals.extend(shared.removals);
             }
@@ -221,6 +225,15 @@ fn sources_gone(before: &Part, after: &Part) -> Vec<Removal> {
 fn bytecode_of(parts: &[Part]) -> u64 {
     let files = parts.iter().flat_map(|part| part.tree.files());
     files.filter(|(path, _)| path.as_str().ends_with(".pyc")).map(|(_, file)| file.size).sum()
+}
+
+/// Returns slimmed parts beside what the settings say of them.
+fn siblings<'part>(
+    slimmed: &'part [Slimmed],
+    ordered: &'part [(&Part, Option<Orders>)],
+) -> Vec<Sibling<'part>> {
+    let parts = slimmed.iter().zip(ordered);
+    parts.map(|(slimmed, (_, orders))| (&slimmed.tree, orders.as_ref())).collect()
 }
 
 fn bytes_of(part: &Part) -> u64 {

@@ -53,7 +53,7 @@ impl Foreman<'_> {
     ) -> Result<Whole, BuildError> {
         let App { own, copied: _, epoch, left_out: _, import_root, installed: _ } = app;
         let key = Key {
-            below: self.ground_key((project, base), others, Vec::new())?,
+            below: self.ground_key((project, base), others, (Vec::new(), BTreeSet::new()))?,
             own: own.iter().map(WheelKey::of).collect(),
             copied: app.digests(),
             epoch: *epoch,

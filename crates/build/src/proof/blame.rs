@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minke_cas::ImagePath;
 
 use super::{Kind, Needing, OpenEnd, Tried, What};
-use crate::slim::{self, Effect, Lifts, Removal, SlimLedger};
+use crate::slim::{self, Effect, How, Lifts, Removal, Rules, SlimLedger};
 
 /// A rule and whose files it took: what can be lifted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -19,20 +19,27 @@ pub struct Suspect {
 /// Tells whether something doesn't work because a rule took the thing itself: then it is meant.
 ///
 /// A part of the standard library may go, or what lies below a distribution's top; a module that others import by the
-/// distribution's name may not, unless it is called as what nobody imports, or the settings say so.
+/// distribution's name may not, unless it is called as what nobody imports, nobody does import it, or the settings say so.
 pub fn is_meant(tried: &Tried, ledger: &SlimLedger) -> bool {
     if tried.what != What::Module {
-        return false;
+        // Who isn't imported isn't started either.
+        let suspect = named(tried, ledger).filter(|_| tried.what == What::Entry);
+        return suspect.is_some_and(|suspect| suspect.owner == tried.of && is_unneeded(&suspect.rule));
     }
     let may_go = tried.kind != Kind::Top || IDLE.contains(&tried.name.as_str());
     let files = files_of(&tried.name);
     let gone = |path: &ImagePath| files.iter().any(|file| is_file_of(path, file));
     removals(ledger).any(|(_, removal)| {
         removal.effect == Effect::Gone
-            && (may_go || removal.rule == slim::DROP)
+            && (may_go || removal.rule == slim::DROP || is_unneeded(&removal.rule))
             && removal.rule != slim::MODULE_SOURCES
             && gone(&removal.path)
     })
+}
+
+/// Tells whether a rule takes whole modules, where nothing imports them.
+fn is_unneeded(rule: &str) -> bool {
+    Rules::shipped().get(rule).is_some_and(|rule| rule.how == How::Unneeded)
 }
 
 /// Tells whether something fails for want of a module or library that nobody took: then it never worked.

@@ -136,7 +136,7 @@ def of_distributions(depth, gone):
         name = headers.get("name", [""])[0]
         if name and normal(name) not in seen:
             seen[normal(name)] = (distribution, headers)
-    batches, provided, needs, tops = [], set(), {}, {}
+    batches, provided, needs, tops, codes = [], set(), {}, {}, {}
     for name, (distribution, headers) in sorted(seen.items()):
         files = [file for file in distribution.files or []]
         top, below = modules_of(files + gone.get(name, []), depth)
@@ -161,11 +161,22 @@ def of_distributions(depth, gone):
         requires = list(needs_of(headers.get("requires-dist") or distribution.requires))
         lacks = [need for need, condition in requires if not condition and need not in seen]
         needs[name] = {need for need, condition in requires if "extra" not in condition}
-        tops[name] = top
+        tops[name], codes[name] = top, bool(top or below or not files)
         say({"distribution": name, "version": version, "lacks": lacks})
         batches.append((name, items, bool(lacks)))
         batches.append((name, sorted(set(libraries)), bool(lacks)))
+    # What is left of a distribution without code promises nothing of its own.
+    batches = [
+        (name, [item for item in items if codes[name] or is_provided(item, provided)], lacks)
+        for name, items, lacks in batches
+    ]
     return batches, provided, common(needs, tops)
+
+
+def is_provided(item, provided):
+    """Tells whether the module of an entry point may be there."""
+    what, _, value, _ = item
+    return what != "entry" or re.split(r"[.:\s\[]", value.strip())[0] in provided
 
 
 def is_package(directory):

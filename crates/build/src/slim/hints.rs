@@ -7,8 +7,9 @@ use minke_cas::ImagePath;
 
 use super::modules::in_site;
 
-/// The extension module that `dbm.ndbm`, which stays, imports everything from.
-const BERKELEY_DB: &str = "_dbm";
+/// Extension modules without a Python module in front of them that goes with them: `dbm.ndbm`, which imports everything
+/// from the first, stays.
+const BARE: [&str; 2] = ["_dbm", "readline"];
 
 /// Returns the top-level module of the standard library that a removed file belonged to, and where a file that
 /// stands for it lies.
@@ -19,7 +20,7 @@ pub(super) fn library_module(path: &ImagePath) -> Option<(&str, ImagePath)> {
     let first = below.split('/').next()?;
     let name = match below.split_once('/') {
         // What extension modules are for is Python modules in front of them to say, but where one has only its name.
-        Some(("lib-dynload", extension)) => extension.split('.').next().filter(|name| *name == BERKELEY_DB),
+        Some(("lib-dynload", extension)) => extension.split('.').next().filter(|name| BARE.contains(name)),
         Some(("__pycache__", _)) => None,
         Some((package, "__init__.py")) => Some(package),
         Some(_) => None,

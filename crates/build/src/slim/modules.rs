@@ -173,7 +173,7 @@ fn named_directory<'place>(place: &'place str, names: &[String]) -> Option<&'pla
 }
 
 /// Returns the dotted name of a module's file: `a.b` of `a/b.py`, `a/b/__init__.py` and `a/b.cpython-313-….so`.
-fn dotted(place: &str) -> Option<String> {
+pub(super) fn dotted(place: &str) -> Option<String> {
     let (directory, name) = place.rsplit_once('/').unwrap_or(("", place));
     let stem = name.strip_suffix(".py").or_else(|| name.strip_suffix(".so")?.split('.').next())?;
     let path = match (directory, stem) {
@@ -185,7 +185,7 @@ fn dotted(place: &str) -> Option<String> {
 }
 
 /// Returns the package from which relative imports in a source are reckoned.
-fn package(place: &str) -> String {
+pub(super) fn package(place: &str) -> String {
     place.rsplit_once('/').map(|(directory, _)| directory.replace('/', ".")).unwrap_or_default()
 }
 

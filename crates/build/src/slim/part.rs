@@ -13,7 +13,7 @@ use super::shrink::shrunk;
 use super::{Effect, Removal, hints, records};
 
 /// What of the settings matters for one part.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Orders {
     /// Whose the part is, as [`super::owner_key`] says.
     pub owner: String,
@@ -23,6 +23,8 @@ pub struct Orders {
     pub keep: Vec<String>,
     /// Globs of what goes.
     pub drop: Vec<String>,
+    /// The rules whose modules nothing in the image needs, as [`super::unneeded()`] says.
+    pub idle: BTreeSet<String>,
 }
 
 impl Orders {
@@ -95,7 +97,8 @@ struct Slimming<'part> {
 
 impl<'part> Slimming<'part> {
     fn new(store: &'part Store, rules: &'part Rules, orders: &'part Orders, before: &'part Tree) -> Self {
-        let active = rules.active(&orders.rules, &orders.owner);
+        let mut active = rules.active(&orders.rules, &orders.owner);
+        active.retain(|active| active.rule.how != How::Unneeded || orders.idle.contains(&active.rule.name));
         let globs = |globs: &[String]| set(globs).expect("globs of settings were checked");
         let (keep, drop) = (globs(&orders.keep), globs(&orders.drop));
         Self { store, before, active, keep, drop, taken: BTreeMap::new() }
@@ -146,7 +149,8 @@ impl<'part> Slimming<'part> {
             if matches!(entry, Entry::Directory(_)) || !self.is_free(&path) {
                 continue;
             }
-            let rule = self.active.iter().find(|active| active.rule.how == How::Paths && active.takes(&path));
+            let is_by_path = |active: &&Active<'_>| matches!(active.rule.how, How::Paths | How::Unneeded);
+            let rule = self.active.iter().filter(is_by_path).find(|active| active.takes(&path));
             match rule {
                 _ if self.drop.is_match(path.as_str()) => self.taken.insert(path, DROP),
                 Some(active) => self.taken.insert(path, &active.rule.name),

@@ -63,6 +63,8 @@ pub enum How {
     Doubled,
     /// Libraries that another distribution has, too: a link stands for all but one.
     Equal,
+    /// By globs, where nothing that stays imports some modules.
+    Unneeded,
     /// Libraries for which another distribution's can stand, which has all that is asked of them.
     Compatible,
 }
@@ -108,6 +110,12 @@ pub struct Rule {
     /// Globs of file names, one of which such a directory must have.
     #[serde(default)]
     pub like: Vec<String>,
+    /// Modules that somebody may need, for [`How::Unneeded`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
+    /// Globs of modules of the standard library that import those and do without, for [`How::Unneeded`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// Whether a removed module leaves one that says which setting brings it back.
     #[serde(default)]
     pub hint: bool,
@@ -130,6 +138,7 @@ struct Matcher {
     take: GlobSet,
     spare: GlobSet,
     like: GlobSet,
+    without: GlobSet,
     /// Of each exception: whom, and what of it.
     exceptions: Vec<(GlobMatcher, GlobSet)>,
 }
@@ -214,6 +223,11 @@ impl Active<'_> {
         self.matcher.spare.is_match(path.as_str()) || self.matcher.exceptions.iter().any(excepts)
     }
 
+    /// Tells whether a module does without what the rule takes though it imports that.
+    pub(super) fn does_without(&self, path: &ImagePath) -> bool {
+        self.matcher.without.is_match(path.as_str())
+    }
+
     /// Tells whether a file's name is like those that it looks for.
     pub(super) fn is_like(&self, name: &str) -> bool {
         self.matcher.like.is_match(name)
@@ -229,6 +243,7 @@ impl Matcher {
             take: set(&rule.take)?,
             spare: set(&rule.spare)?,
             like: set(&rule.like)?,
+            without: set(&rule.without)?,
             exceptions: rule.exceptions.iter().map(exception).collect::<Result<_, globset::Error>>()?,
         })
     }
@@ -256,11 +271,15 @@ mod tests {
             assert!(rule.why.ends_with('.') && rule.why.len() > 20, "{}", rule.name);
             assert!(!rule.on.is_empty(), "{}", rule.name);
             assert_eq!(
-                matches!(rule.how, How::Paths | How::Bytecode | How::Modules | How::Uncompiled),
+                matches!(
+                    rule.how,
+                    How::Paths | How::Bytecode | How::Modules | How::Uncompiled | How::Unneeded
+                ),
                 !rule.take.is_empty(),
                 "{}",
                 rule.name
             );
+            assert_eq!(rule.how == How::Unneeded, !rule.modules.is_empty(), "{}", rule.name);
             assert_eq!(rule.how == How::Unimported, !rule.directories.is_empty(), "{}", rule.name);
             assert!(rule.exceptions.iter().all(|exception| !exception.reason.is_empty()), "{}", rule.name);
         }

@@ -81,7 +81,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("cache")).unwrap();
         let rules = vec!["module-sources".to_owned()];
-        let orders = Orders { owner: owner.to_owned(), rules, keep: Vec::new(), drop: Vec::new() };
+        let orders = Orders { owner: owner.to_owned(), rules, ..Orders::default() };
         let slimmed = without_sources(&store, Rules::shipped(), &orders, &tree(paths)).unwrap();
         slimmed.tree.files().map(|(path, _)| path.to_string()).collect()
     }
@@ -118,7 +118,7 @@ mod tests {
         let file = File::new(store.put(text).unwrap(), text.len() as u64, Mode::REGULAR);
         tree.insert(&record, file.into()).unwrap();
         let rules = vec!["module-sources".to_owned()];
-        let orders = Orders { owner: "a".to_owned(), rules, keep: Vec::new(), drop: Vec::new() };
+        let orders = Orders { owner: "a".to_owned(), rules, ..Orders::default() };
         let slimmed = without_sources(&store, Rules::shipped(), &orders, &tree).unwrap();
         let written = store.read_file(slimmed.tree.resolve_file(&record).unwrap()).unwrap();
         let written = String::from_utf8(written.to_vec()).unwrap();

@@ -20,7 +20,7 @@ impl Uncompiled {
     /// If a glob of the orders is none: `slim::check` says so before.
     pub fn of(orders: Option<Orders>) -> Self {
         let (owner, rules, keep) = match orders {
-            Some(Orders { owner, rules, keep, drop: _ }) => (owner, rules, keep),
+            Some(Orders { owner, rules, keep, drop: _, idle: _ }) => (owner, rules, keep),
             None => Default::default(),
         };
         // Only those that matter here: they are looked up for each module.
@@ -50,7 +50,7 @@ mod tests {
             owner: owner.to_owned(),
             rules: rules.iter().map(ToString::to_string).collect(),
             keep: keep.iter().map(ToString::to_string).collect(),
-            drop: Vec::new(),
+            ..Orders::default()
         };
         let has = |orders: Option<Orders>, path: &str| Uncompiled::of(orders).has(&path.parse().unwrap());
         let library = || Some(orders("libpython3.13-stdlib", &["rare-bytecode"], &[]));

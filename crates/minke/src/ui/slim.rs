@@ -134,6 +134,9 @@ fn takes(rule: &Rule) -> String {
     match rule.how {
         How::Paths => rule.take.join(", "),
         How::Bytecode => format!("{}, where they have bytecode", rule.take.join(", ")),
+        How::Unneeded => {
+            format!("{}, where nothing that stays imports {}", rule.take.join(", "), rule.modules.join(", "))
+        }
         How::Modules => format!("{}, where no other code names them", rule.take.join(", ")),
         How::Uncompiled => format!("the bytecode of {}", rule.take.join(", ")),
         How::Stubs => "`.pyi` files beside the modules that they describe".to_owned(),

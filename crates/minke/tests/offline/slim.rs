@@ -73,6 +73,32 @@ fn the_smallest_profile_leaves_bytecode_in_the_place_of_modules() {
     assert_eq!(files(&town, "small"), ["__init__.pyc", "tests/__init__.pyc", "tests/used.pyc"]);
 }
 
+#[test]
+fn an_installer_is_there_as_soon_as_the_app_imports_it() {
+    let wheels = [Wheel::new("setuptools", "1")
+        .file("setuptools/__init__.py", "")
+        .file("setuptools/command.py", "x = 1\n")
+        .file("setuptools-1.dist-info/entry_points.txt", "[distutils.commands]\nx = setuptools.command:x\n")
+        .file("pkg_resources/__init__.py", "import setuptools\n")];
+    let Some(town) = Town::with(&wheels) else { return };
+    town.project("shop", &wheels);
+    let modules = || {
+        town.builds(&["shop", "--profile", "smallest", "-o", "oci:small"]);
+        let site = "/app/.venv/lib/python3.11/site-packages/";
+        let layout = Layout::read(&town.path("small"), None);
+        ["setuptools", "pkg_resources"].map(|name| layout.below(&format!("{site}{name}/")).contains(".pyc"))
+    };
+    assert_eq!(modules(), [false, false]);
+    let checked = town.minke(&["check", "shop"]);
+    assert!(checked.status == 0 || checked.stderr.contains("namespaces"), "{}", checked.seen());
+    town.write("shop/later.py", "import os\n");
+    assert_eq!(modules(), [false, false]);
+    town.write("shop/later.py", "def version():\n    import pkg_resources\n");
+    assert_eq!(modules(), [true, true], "an edit counts");
+    town.write("shop/later.py", "import os\n");
+    assert_eq!(modules(), [false, false]);
+}
+
 /// Two distributions with a library of one kind each; what the first asks of its own the second's has, too.
 fn libraries() -> [Wheel; 2] {
     let library = |soname: &str, symbols: &[&str]| {

@@ -69,6 +69,23 @@ fn what_a_rule_took_as_a_whole_is_meant_to_be_gone_but_for_what_a_distribution_i
     assert!(!is_meant(&Tried { name: "numpy".to_owned(), ..below }, &ledger()));
 }
 
+#[test]
+fn entry_points_of_what_nobody_imports_go_with_it_but_not_those_of_others() {
+    let mut ledger = ledger();
+    let path = "/app/.venv/lib/python3.13/site-packages/setuptools/command/alias.py".parse().unwrap();
+    let removal = Removal { path, rule: "setuptools".to_owned(), bytes: 1, effect: Effect::Gone };
+    let owner = "setuptools".to_owned();
+    ledger.taken.push(Taken { owner, title: "setuptools 1".to_owned(), removals: vec![removal] });
+    let entry = |of: &str| Tried {
+        of: of.to_owned(),
+        what: What::Entry,
+        module: Some("setuptools.command.alias".to_owned()),
+        ..tried("alias")
+    };
+    assert!(is_meant(&entry("setuptools"), &ledger));
+    assert!(!is_meant(&entry("toy"), &ledger));
+}
+
 /// Of any suspects, of which lifting a certain set heals, exactly that set is found.
 #[test]
 fn halving_finds_exactly_those_that_are_needed() {
@@ -128,6 +145,7 @@ fn a_module_at_the_top_is_tried_and_missed_unless_nobody_imports_it() {
     assert_eq!(top("toy/__init__.py", "tests"), (true, false));
     assert_eq!(top("toy.py", slim::DROP), (true, true));
     assert_eq!(top("examples/__init__.py", "examples"), (true, true));
+    assert_eq!(top("toy/__init__.py", "setuptools"), (true, true));
     // Its bytecode is in its place.
     assert_eq!(top("examples.py", slim::MODULE_SOURCES), (true, false));
     assert_eq!(top("toy/words.txt", "tests"), (false, false));

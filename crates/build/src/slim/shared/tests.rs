@@ -236,12 +236,8 @@ fn a_record_tells_what_is_read_through_the_link() {
     a.1.push(("a-1.dist-info/RECORD", format!("a.libs/{OLD},,\na/m.so,,\n").into_bytes()));
     let parts = [part(&store, &a), part(&store, &b)];
     let rules = ["equal-libraries", "compatible-libraries"].map(str::to_owned).to_vec();
-    let orders = ["a", "b"].map(|owner| Orders {
-        owner: owner.to_owned(),
-        rules: rules.clone(),
-        keep: Vec::new(),
-        drop: Vec::new(),
-    });
+    let orders =
+        ["a", "b"].map(|owner| Orders { owner: owner.to_owned(), rules: rules.clone(), ..Orders::default() });
     let siblings = [(&parts[0].tree, Some(&orders[0])), (&parts[1].tree, Some(&orders[1]))];
     let changed = share(&store, Rules::shipped(), &siblings).unwrap();
     let record: ImagePath = format!("{SITE}/a-1.dist-info/RECORD").parse().unwrap();
