@@ -62,7 +62,17 @@ impl<'part> Modules<'part> {
                 }
             }
         }
-        let taken = candidates.iter().filter(|place| !imported.contains(**place));
+        // Where any file makes a directory what it is, a package that is imported may be so for the data in it.
+        let is_any = active.rule.like.iter().any(|like| like == "*");
+        let packages: Vec<&str> = imported
+            .iter()
+            .filter(|_| is_any)
+            .filter_map(|place| place.strip_suffix("__init__.py"))
+            .collect();
+        let is_data = |place: &str| {
+            dotted(place).is_none() && packages.iter().any(|package| place.starts_with(package))
+        };
+        let taken = candidates.iter().filter(|place| !imported.contains(**place) && !is_data(place));
         Ok(taken.map(|place| self.files[*place].0.clone()).collect())
     }
 

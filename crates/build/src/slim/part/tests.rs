@@ -297,6 +297,22 @@ fn examples_go() {
 }
 
 #[test]
+fn data_of_examples_stays_where_their_package_is_named() {
+    let files: &[(&str, &[u8])] = &[
+        ("pkg/a.py", b"index = files('pkg.example_data') / 'index.txt'\n"),
+        ("pkg/example_data/__init__.py", b""),
+        ("pkg/example_data/unnamed.py", b""),
+        ("pkg/example_data/index.txt", b""),
+        ("pkg/example_data/more/x.bin", b""),
+        ("pkg/sample_data/__init__.py", b""),
+        ("pkg/sample_data/b.csv", b""),
+    ];
+    let taken = gone(&wheel("pkg"), &profile(Profile::Lean), files);
+    let wanted = ["pkg/example_data/unnamed.py", "pkg/sample_data/__init__.py", "pkg/sample_data/b.csv"];
+    assert_eq!(taken, wanted.map(|path| format!("{path} examples")));
+}
+
+#[test]
 fn a_removed_part_of_the_standard_library_says_how_it_comes_back() {
     let yard = Yard::new();
     let tree = yard.tree(&[
