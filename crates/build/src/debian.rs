@@ -4,23 +4,24 @@
 //! "which packages do these need" is remembered by the digests of the `InRelease` files, so that the long
 //! indexes are read only when the archive has changed.
 
+mod error;
 mod lists;
 mod stand_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use minke_cas::{Digest, Meter, Source, SourceUrl, SourceUrlError, Store, StoreError};
+use minke_cas::{Digest, Meter, Source, Store};
 use minke_distro::sources::Mirrors;
 use minke_distro::{
-    Arch, Archive, Chosen, Closure, ClosureError, ClosureOptions, ContentsError, IndexError, Keyring,
-    KeyringError, NameError, PackageArch, PackageIndex, PackageName, Release, ReleaseError, Suite, Why,
-    closure, staying,
+    Arch, Archive, Chosen, Closure, ClosureError, ClosureOptions, Keyring, NameError, PackageArch,
+    PackageIndex, PackageName, Release, Suite, Why, closure, staying,
 };
 use minke_net::{Client, FetchError, UnpinnedOptions};
 use serde::{Deserialize, Serialize};
+
+pub use error::{DebianError, KeyringProblem};
 
 use crate::event::Reporter;
 use crate::mirrors;
@@ -85,155 +86,6 @@ pub struct SuiteFacts {
     pub python: String,
     /// The version of its C library, such as `2.41`.
     pub glibc: String,
-}
-
-/// The distribution's packages cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum DebianError {
-    /// Nothing says where an archive is.
-    #[error("nothing says where a Debian archive is")]
-    NoMirror,
-    /// An address cannot be used.
-    #[error("the archive's address that was set {origin} cannot be used")]
-    Mirror {
-        /// Where it was said.
-        origin: Origin,
-        /// What is wrong with it.
-        source: SourceUrlError,
-    },
-    /// A suite's or package's name is none.
-    #[error("`{name}`, which was named {origin}, is not the name of a {what}")]
-    Name {
-        /// What was given.
-        name: String,
-        /// Where.
-        origin: Origin,
-        /// What it should be: `suite`, `package`.
-        what: &'static str,
-        /// Why not.
-        source: NameError,
-    },
-    /// A keyring cannot be used.
-    #[error("cannot use the keyring `{}`", path.display())]
-    Keyring {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: KeyringProblem,
-    },
-    /// The signed list of an archive cannot be fetched.
-    #[error("cannot fetch the release file of {suite}")]
-    FetchRelease {
-        /// Of which suite.
-        suite: Suite,
-        /// What happened.
-        source: FetchError,
-    },
-    /// It isn't signed by whom it should be, or has expired.
-    #[error("cannot trust the release file of {suite} at {url}{}", whose(named_by.as_deref()))]
-    Release {
-        /// Of which suite.
-        suite: Suite,
-        /// Who names the mirror.
-        named_by: Option<String>,
-        /// Where it came from.
-        url: SourceUrl,
-        /// Why not.
-        source: ReleaseError,
-    },
-    /// A release has no packages for an architecture.
-    #[error("{suite} has no packages for {arch}")]
-    NoIndex {
-        /// Which suite.
-        suite: Suite,
-        /// Which architecture.
-        arch: &'static str,
-    },
-    /// An index cannot be fetched.
-    #[error("cannot fetch the package index of {suite}")]
-    FetchIndex {
-        /// Of which suite.
-        suite: Suite,
-        /// What happened.
-        source: FetchError,
-    },
-    /// An index cannot be read.
-    #[error("cannot read the package index of {suite}")]
-    Index {
-        /// Of which suite.
-        suite: Suite,
-        /// Why not.
-        source: IndexError,
-    },
-    /// A list of files cannot be fetched.
-    #[error("cannot fetch the list of files of {suite}")]
-    FetchList {
-        /// Of which suite.
-        suite: Suite,
-        /// What happened.
-        source: FetchError,
-    },
-    /// A list of files cannot be used.
-    #[error("cannot use the list of files of {suite}")]
-    List {
-        /// Of which suite.
-        suite: Suite,
-        /// Why not.
-        source: ContentsError,
-    },
-    /// A package that a list of files names cannot be fetched to see whether it has the file.
-    #[error("cannot fetch {package} to see what it holds")]
-    FetchPackage {
-        /// Which package.
-        package: PackageName,
-        /// What happened.
-        source: FetchError,
-    },
-    /// The packages that are needed cannot be had together.
-    #[error("cannot choose the base's packages")]
-    Closure(#[source] ClosureError),
-    /// A package that was asked for by name is in no archive.
-    #[error("there is no package `{name}`{}", suggestion(nearest))]
-    Unknown {
-        /// What was asked for.
-        name: PackageName,
-        /// The names that differ least, if any are near.
-        nearest: Vec<String>,
-    },
-    /// A locked package is of a suite whose archive isn't set.
-    #[error("{package} is locked from {suite}, whose archive nothing names")]
-    NoSuite {
-        /// The suite.
-        suite: String,
-        /// The package.
-        package: String,
-    },
-    /// A suite hasn't got something that every base needs.
-    #[error("{suite} has no `{package}`")]
-    NotABase {
-        /// Which suite.
-        suite: String,
-        /// The package that it lacks.
-        package: &'static str,
-    },
-    /// The cache failed.
-    #[error("cannot keep what was found in the archive")]
-    Store(#[from] StoreError),
-}
-
-fn whose(named_by: Option<&str>) -> String {
-    named_by.map(|named_by| format!(", which {named_by} names")).unwrap_or_default()
-}
-
-/// Why a keyring cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyringProblem {
-    /// It cannot be read.
-    #[error("cannot read it")]
-    Read(#[source] std::io::Error),
-    /// It isn't one.
-    #[error("it is not a keyring")]
-    Parse(#[source] KeyringError),
 }
 
 #[derive(Serialize)]
@@ -476,9 +328,13 @@ pub fn source(archives: &[Archive], pick: &Pick) -> Result<Source, DebianError> 
     let archive = archives.iter().find(|archive| archive.suite.as_str() == pick.suite);
     let archive = archive
         .ok_or_else(|| DebianError::NoSuite { suite: pick.suite.clone(), package: pick.name.clone() })?;
-    let url = archive.base.join(&pick.filename);
-    let url = url.map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
-    Ok(Source { url, digest: pick.digest, size: Some(pick.size) })
+    in_pool(archive, &pick.filename, (pick.digest, pick.size))
+}
+
+/// Returns where a package's file lies, by its place below the archive's base.
+fn in_pool(archive: &Archive, filename: &str, (digest, size): (Digest, u64)) -> Result<Source, DebianError> {
+    let url = archive.base.join(filename).map_err(DebianError::address)?;
+    Ok(Source { url, digest, size: Some(size) })
 }
 
 impl Opened {
@@ -492,10 +348,7 @@ impl Opened {
         let files = self.release.index("main", arch);
         let file =
             files.first().ok_or_else(|| DebianError::NoIndex { suite: suite(), arch: arch.as_str() })?;
-        let source = self
-            .archive
-            .index(file)
-            .map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
+        let source = self.archive.index(file).map_err(DebianError::address)?;
         let fetched = client.fetch(&source, store, &Meter::default());
         fetched.map_err(|source| DebianError::FetchIndex { suite: suite(), source })?;
         let reader = std::io::BufReader::new(store.open_blob(&source.digest)?);
@@ -518,15 +371,6 @@ fn nearest(index: &PackageIndex, name: &str) -> Vec<String> {
     near.into_iter().take(LISTED).map(|(_, there)| there.to_owned()).collect()
 }
 
-fn suggestion(nearest: &[String]) -> String {
-    let quoted: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
-        None => String::new(),
-        Some((only, [])) => format!("; did you mean {only}?"),
-        Some((last, others)) => format!("; did you mean {} or {last}?", others.join(", ")),
-    }
-}
-
 /// What it means that an archive isn't there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absence {
@@ -542,8 +386,7 @@ fn open_archive(
     today: jiff::civil::Date,
 ) -> Result<Option<Opened>, DebianError> {
     let suite = archive.suite.clone();
-    let url =
-        archive.in_release().map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
+    let url = archive.in_release().map_err(DebianError::address)?;
     let bytes = match client.get_unpinned(&url, &UnpinnedOptions::default()) {
         Ok(bytes) => bytes,
         Err(error)

@@ -49,18 +49,22 @@ pub fn profile(settings: &Settings) -> Profile {
     settings.profile.as_ref().map_or(Profile::DEFAULT, |said| said.value)
 }
 
+/// Returns what the settings say of slimming, of all and of single packages.
+fn wishes(settings: &Settings) -> impl Iterator<Item = &SlimWishes> {
+    std::iter::once(&settings.slim).chain(settings.slim_packages.values())
+}
+
 /// Tells whether anything is slimmed.
 pub fn is_wanted(settings: &Settings) -> bool {
-    let wishes = || std::iter::once(&settings.slim).chain(settings.slim_packages.values());
     profile(settings) != Profile::None
-        || wishes().any(|wishes| !wishes.drop.is_empty() || wishes.rules.values().any(|on| *on))
+        || wishes(settings).any(|wishes| !wishes.drop.is_empty() || wishes.rules.values().any(|on| *on))
 }
 
 /// Tells whether what the user's own files import may decide what is taken.
 pub fn follows_imports(settings: &Settings) -> bool {
-    let wishes = || std::iter::once(&settings.slim).chain(settings.slim_packages.values());
     // Which rules these are takes a while to read.
-    profile(settings) == Profile::Smallest || wishes().any(|wishes| wishes.rules.values().any(|on| *on))
+    profile(settings) == Profile::Smallest
+        || wishes(settings).any(|wishes| wishes.rules.values().any(|on| *on))
 }
 
 /// Checks what the settings say of slimming.
@@ -68,7 +72,7 @@ pub fn follows_imports(settings: &Settings) -> bool {
 /// # Errors
 /// [`SettingError::Glob`], [`SettingError::Rule`].
 pub(crate) fn check(settings: &Settings) -> Result<(), SettingError> {
-    for wishes in std::iter::once(&settings.slim).chain(settings.slim_packages.values()) {
+    for wishes in wishes(settings) {
         for glob in wishes.keep.iter().chain(&wishes.drop) {
             let failed = |source| SettingError::Glob { glob: glob.clone(), source };
             rules::set(&[anywhere(glob)]).map_err(failed)?;

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::stand_in::is_outdated;
 use super::{Debian, DebianError, Opened};
 use crate::contents::{Candidate, Missing, Place, Supplier};
-use crate::settings::Origin;
 
 /// The lists that were opened.
 #[derive(Default)]
@@ -45,8 +44,8 @@ struct Key {
 
 /// The index that was made of a list.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Made {
-    pub(super) index: Digest,
+struct Made {
+    index: Digest,
 }
 
 #[derive(Serialize)]
@@ -197,46 +196,48 @@ impl Opened {
         (client, store): (&Client, &Store),
         arch: ContentsArch,
     ) -> Result<Option<List>, DebianError> {
-        let suite = || self.archive.suite.clone();
         let Some(file) = self.release.contents("main", arch).into_iter().next() else { return Ok(None) };
-        let source = self.archive.index(&file);
-        let source = source.map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
-        if store.recall::<_, Made>("contents-1", &Key { list: source.digest }).is_none()
-            && let Err(source) = client.fetch(&source, store, &Meter::default())
-        {
-            if is_outdated(&source)
-                && let Some((contents, list)) = self.stand_in((client, store), &file)?
-            {
+        let source = self.archive.index(&file).map_err(DebianError::address)?;
+        let suite = &self.archive.suite;
+        let fetch = || {
+            let fetched = client.fetch(&source, store, &Meter::default());
+            fetched.map_err(|source| DebianError::FetchList { suite: suite.clone(), source })
+        };
+        match contents_of(store, (source.digest, file.compression), suite, fetch) {
+            Ok(contents) => Ok(Some(List { contents, standing: Standing::Signed })),
+            Err(DebianError::FetchList { suite, source }) if is_outdated(&source) => {
+                let Some((contents, list)) = self.stand_in((client, store), &file)? else {
+                    return Err(DebianError::FetchList { suite, source });
+                };
                 // Some mirrors have what was signed by its name alone.
                 let is_signed = list == file.digest;
                 let standing = if is_signed { Standing::Signed } else { Standing::StandsIn };
-                return Ok(Some(List { contents, standing }));
+                Ok(Some(List { contents, standing }))
             }
-            return Err(DebianError::FetchList { suite: suite(), source });
+            Err(error) => Err(error),
         }
-        let Made { index } = index_of(store, (source.digest, file.compression), &self.archive.suite)?;
-        let contents = Contents::open(store.open_blob(&index)?);
-        let contents = contents.map_err(|source| DebianError::List { suite: suite(), source })?;
-        Ok(Some(List { contents, standing: Standing::Signed }))
     }
 }
 
-/// Makes the index of a list that is in the store.
+/// Returns the index of a list, which is fetched into the store only if that isn't made yet.
 ///
 /// # Errors
-/// [`DebianError::List`].
-pub(super) fn index_of(
+/// [`DebianError::List`]; those of `fetch`.
+pub(super) fn contents_of(
     store: &Store,
     (list, compression): (Digest, Compression),
     suite: &Suite,
-) -> Result<Made, DebianError> {
-    store.memo("contents-1", &Key { list }, || {
+    fetch: impl FnOnce() -> Result<(), DebianError>,
+) -> Result<Contents, DebianError> {
+    let unusable = |source| DebianError::List { suite: suite.clone(), source };
+    let Made { index } = store.memo("contents-1", &Key { list }, || {
+        fetch()?;
         let list = BufReader::new(store.open_blob(&list)?);
         let mut blob = store.blob_writer()?;
-        let built = Contents::build(compression, list, BufWriter::new(&mut blob));
-        built.map_err(|source| DebianError::List { suite: suite.clone(), source })?;
-        Ok(Made { index: blob.finish()?.0 })
-    })
+        Contents::build(compression, list, BufWriter::new(&mut blob)).map_err(unusable)?;
+        Ok::<_, DebianError>(Made { index: blob.finish()?.0 })
+    })?;
+    Contents::open(store.open_blob(&index)?).map_err(unusable)
 }
 
 /// Follows the candidates' dependencies and orders those that can be added.

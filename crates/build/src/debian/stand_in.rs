@@ -6,15 +6,14 @@
 
 use std::io::BufReader;
 
-use minke_cas::{Digest, ImagePath, Meter, Source, Store};
+use minke_cas::{Digest, ImagePath, Meter, Store};
 use minke_distro::{Contents, IndexFile, deb};
 use minke_net::{Client, FetchError, UnpinnedOptions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::lists::{Made, index_of};
-use super::{Debian, DebianError, Opened};
+use super::lists::contents_of;
+use super::{Debian, DebianError, Opened, in_pool};
 use crate::contents::Supplier;
-use crate::settings::Origin;
 
 #[derive(Serialize)]
 struct Named {
@@ -22,7 +21,7 @@ struct Named {
 }
 
 /// What a memo says of a list that was fetched by name.
-#[derive(Serialize, serde::Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Found {
     list: Digest,
 }
@@ -55,22 +54,23 @@ impl Opened {
         file: &IndexFile,
     ) -> Result<Option<(Contents, Digest)>, DebianError> {
         let named = Named { signed: file.digest };
-        let list = match store.recall("stand-in-1", &named) {
-            Some(Found { list }) => list,
+        let known = store.recall("stand-in-1", &named);
+        let list = match &known {
+            Some(Found { list }) => *list,
             None => {
-                let url = self.archive.named(file);
-                let url = url.map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
+                let url = self.archive.named(file).map_err(DebianError::address)?;
                 let limit_bytes = file.size_bytes.saturating_mul(LONGER).saturating_add(1 << 20);
                 let options = UnpinnedOptions { limit_bytes, ..UnpinnedOptions::default() };
                 let Ok(bytes) = client.get_unpinned(&url, &options) else { return Ok(None) };
                 store.put(&bytes)?
             }
         };
-        match index_of(store, (list, file.compression), &self.archive.suite) {
-            Ok(Made { index }) => {
-                store.remember("stand-in-1", &named, &Found { list })?;
-                let contents = Contents::open(store.open_blob(&index)?);
-                Ok(contents.ok().map(|contents| (contents, list)))
+        match contents_of(store, (list, file.compression), &self.archive.suite, || Ok(())) {
+            Ok(contents) => {
+                if known.is_none() {
+                    store.remember("stand-in-1", &named, &Found { list })?;
+                }
+                Ok(Some((contents, list)))
             }
             Err(DebianError::List { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -104,9 +104,8 @@ impl Debian {
         let found = found.map_err(|source| DebianError::Index { suite: suite(), source })?;
         let Some(package) = found else { return Ok(false) };
         store.memo("held-1", &Held { package: package.digest, path }, || {
-            let url = package.archive.base.join(&package.filename);
-            let url = url.map_err(|source| DebianError::Mirror { origin: Origin::Default, source })?;
-            let source = Source { url, digest: package.digest, size: Some(package.size_bytes) };
+            let file = (package.digest, package.size_bytes);
+            let source = in_pool(&package.archive, &package.filename, file)?;
             let fetched = client.fetch(&source, store, &Meter::default());
             let failed = |source| DebianError::FetchPackage { package: name.clone(), source };
             fetched.map_err(failed)?;

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use minke_net::ClientOptions;
 use minke_testkit::{Deb, DebianArchive, SigningKey};
 

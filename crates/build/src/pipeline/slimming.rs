@@ -75,8 +75,7 @@ impl Foreman<'_> {
             let idle = slim::unneeded(self.store, Rules::shipped(), &siblings(&slimmed, &ordered), lifts)?;
             for ((part, orders), slimmed) in ordered.iter_mut().zip(&mut slimmed) {
                 let Some(orders) = orders else { continue };
-                orders.idle = idle.iter().filter(|rule| orders.rules.contains(rule)).cloned().collect();
-                if !orders.idle.is_empty() {
+                if orders.take_idle(Rules::shipped(), &idle, &part.tree) {
                     *slimmed = slim::slim(self.store, Rules::shipped(), orders, &part.tree)?;
                 }
             }

@@ -5,7 +5,7 @@
 
 use minke_cas::ImagePath;
 
-use super::modules::in_site;
+use super::modules::in_library;
 
 /// Extension modules without a Python module in front of them that goes with them: `dbm.ndbm`, which imports everything
 /// from the first, stays.
@@ -14,20 +14,17 @@ const BARE: [&str; 2] = ["_dbm", "readline"];
 /// Returns the top-level module of the standard library that a removed file belonged to, and where a file that
 /// stands for it lies.
 pub(super) fn library_module(path: &ImagePath) -> Option<(&str, ImagePath)> {
-    let (prefix, below) = path.as_str().split_once("/lib/python3.")?;
-    let (version, below) = below.split_once('/')?;
-    let is_library = matches!(prefix, "/usr" | "/usr/local") && in_site(path).is_none();
-    let first = below.split('/').next()?;
+    let below = in_library(path)?;
+    let library = path.as_str().strip_suffix(below)?;
     let name = match below.split_once('/') {
         // What extension modules are for is Python modules in front of them to say, but where one has only its name.
         Some(("lib-dynload", extension)) => extension.split('.').next().filter(|name| BARE.contains(name)),
         Some(("__pycache__", _)) => None,
         Some((package, "__init__.py")) => Some(package),
         Some(_) => None,
-        None => first.strip_suffix(".py"),
+        None => below.strip_suffix(".py"),
     }?;
-    let place = format!("{prefix}/lib/python3.{version}/{name}.py").parse().ok()?;
-    is_library.then_some((name, place))
+    Some((name, format!("{library}{name}.py").parse().ok()?))
 }
 
 /// Returns the source of a module that stands for one that a rule took.

@@ -173,6 +173,15 @@ pub(super) fn in_site(path: &ImagePath) -> Option<&str> {
         .find_map(|directory| text.split_once(directory).map(|(_, below)| below))
 }
 
+/// Returns where below the standard library's directory a path is.
+pub(super) fn in_library(path: &ImagePath) -> Option<&str> {
+    let below = ["/usr/lib/python3.", "/usr/local/lib/python3."]
+        .iter()
+        .find_map(|library| path.as_str().strip_prefix(library))?;
+    let (_, below) = below.split_once('/')?;
+    in_site(path).is_none().then_some(below)
+}
+
 /// Returns the outermost directory of one of these names that a file is in.
 fn named_directory<'place>(place: &'place str, names: &[String]) -> Option<&'place str> {
     let ends = place.match_indices('/').map(|(at, _)| at);

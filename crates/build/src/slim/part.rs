@@ -28,6 +28,15 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// Has those rules take what they are for whose modules nothing needs, and tells whether they take anything of a part.
+    pub fn take_idle(&mut self, rules: &Rules, idle: &BTreeSet<String>, tree: &Tree) -> bool {
+        let mut active = rules.active(&self.rules, &self.owner);
+        active.retain(|active| idle.contains(&active.rule.name));
+        active.retain(|active| tree.walk().any(|(path, _)| active.takes(&path)));
+        self.idle = active.into_iter().map(|active| active.rule.name.clone()).collect();
+        !self.idle.is_empty()
+    }
+
     /// Keeps the libraries of a part that others need by these sonames.
     pub fn keep_libraries(&mut self, sonames: &BTreeSet<String>, tree: &Tree) {
         let is_needed = |name: &str| {

@@ -9,10 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minke_cas::{Digest, File, ImagePath, Store, StoreError, Tree};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
 use super::imports;
-use super::modules::{dotted, in_site, package};
+use super::modules::{dotted, in_library, in_site, package};
 use super::rules::{Active, How, Rule, Rules};
 use super::{Lifts, Sibling};
 
@@ -47,7 +48,7 @@ pub fn unneeded(
     }
     let _span = tracing::info_span!("look for what nobody imports").entered();
     let ways = ways(store, rules.active(&asked, ""), parts)?;
-    let namers = parts.iter().map(|(tree, orders)| {
+    let namers = parts.par_iter().map(|(tree, orders)| {
         let own = orders.map(|orders| rules.active(&orders.rules, &orders.owner)).unwrap_or_default();
         named(store, tree, (rules, &own), &ways)
     });
@@ -232,15 +233,6 @@ fn names_in(path: &ImagePath, bytes: &[u8], watch: &Watch<'_>) -> BTreeSet<Strin
 fn way<'ways>(name: &str, ways: &'ways BTreeSet<String>) -> Option<&'ways String> {
     let ends = name.match_indices('.').map(|(at, _)| at).chain([name.len()]);
     ends.filter_map(|end| ways.get(&name[..end])).next_back()
-}
-
-/// Returns where below the standard library's directory a path is.
-fn in_library(path: &ImagePath) -> Option<&str> {
-    let below = ["/usr/lib/python3.", "/usr/local/lib/python3."]
-        .iter()
-        .find_map(|library| path.as_str().strip_prefix(library))?;
-    let (_, below) = below.split_once('/')?;
-    in_site(path).is_none().then_some(below)
 }
 
 fn has_word(bytes: &[u8], word: &str) -> bool {
