@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
 /// The sha256 of some bytes as they are stored, `sha256:<64 hex digits>`.
@@ -124,6 +125,17 @@ impl Hasher {
     /// Returns the digest of all that was added.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
+    }
+
+    /// Returns how far it is, in hex digits: enough to go on from there in another process.
+    pub fn state(&self) -> String {
+        hex::encode(self.0.serialize())
+    }
+
+    /// Goes on where a hasher was; `None` if that isn't what [`Self::state`] has returned.
+    pub fn resume(state: &str) -> Option<Self> {
+        let bytes = hex::decode(state).ok()?;
+        Sha256::deserialize(bytes.as_slice().try_into().ok()?).ok().map(Self)
     }
 }
 

@@ -14,15 +14,43 @@ const AHEAD: usize = 8;
 
 /// Takes the bytes of a tar, in order.
 pub(crate) struct Pieces {
-    full: SyncSender<Vec<u8>>,
+    full: SyncSender<Handed>,
     hashed: Receiver<Vec<u8>>,
+}
+
+enum Handed {
+    Bytes(Vec<u8>),
+    /// How far the hash is by now is wanted.
+    Border,
+}
+
+/// A tar that is hashed as far as this.
+#[derive(Clone)]
+pub(crate) struct Hashed {
+    pub(crate) hasher: Hasher,
+    /// In bytes.
+    pub(crate) size: u64,
+}
+
+impl Hashed {
+    /// Begins a layer with its directories.
+    pub(crate) fn head(head: &[u8]) -> Self {
+        let mut hasher = Hasher::new();
+        hasher.update(head);
+        Self { hasher, size: head.len() as u64 }
+    }
 }
 
 impl Pieces {
     /// Hands bytes over, as soon as they are wanted.
     pub(crate) fn put(&self, piece: Vec<u8>) {
         // Who hashes goes away only when it panics, and then its panic is what is heard.
-        let _ = self.full.send(piece);
+        let _ = self.full.send(Handed::Bytes(piece));
+    }
+
+    /// Asks for the state of the hash after all that was handed over.
+    pub(crate) fn border(&self) {
+        let _ = self.full.send(Handed::Border);
     }
 
     /// Returns an empty buffer of [`PIECE`] bytes, one that was hashed if there is one.
@@ -31,30 +59,35 @@ impl Pieces {
     }
 }
 
-/// Hashes and measures a layer's tar: its head, what `bring` brings, the end marker.
+/// Hashes and measures a layer's tar: what was hashed, what `bring` brings, the end marker. Returns the states at the
+/// borders, too.
 ///
 /// # Errors
 /// Those of `bring`.
 pub(crate) fn hash(
-    head: &[u8],
+    Hashed { mut hasher, mut size }: Hashed,
     bring: impl FnOnce(&Pieces) -> Result<(), LayerError> + Send,
-) -> Result<(DiffId, u64), LayerError> {
-    let mut hasher = Hasher::new();
-    hasher.update(head);
-    let mut size = (head.len() + END.len()) as u64;
-    let (full, pieces) = sync_channel::<Vec<u8>>(AHEAD);
+) -> Result<((DiffId, u64), Vec<Hashed>), LayerError> {
+    let mut borders = Vec::new();
+    let (full, handed) = sync_channel::<Handed>(AHEAD);
     let (spent, hashed) = channel();
     thread::scope(|scope| {
         let brought = scope.spawn(move || bring(&Pieces { full, hashed }));
-        for mut piece in pieces {
-            hasher.update(&piece);
-            size += piece.len() as u64;
-            piece.clear();
-            // Who brings may have brought all by now.
-            let _ = spent.send(piece);
+        for handed in handed {
+            match handed {
+                Handed::Bytes(mut piece) => {
+                    hasher.update(&piece);
+                    size += piece.len() as u64;
+                    piece.clear();
+                    // Who brings may have brought all by now.
+                    let _ = spent.send(piece);
+                }
+                Handed::Border => borders.push(Hashed { hasher: hasher.clone(), size }),
+            }
         }
         brought.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     hasher.update(&END);
-    Ok((DiffId::of_uncompressed(hasher.finish()), size))
+    size += END.len() as u64;
+    Ok(((DiffId::of_uncompressed(hasher.finish()), size), borders))
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compression::Compressor;
 use crate::flatten::Parts;
-use crate::hashing::{self, PIECE};
+use crate::hashing::{self, Hashed, PIECE};
 use crate::packed::{self, Packed, Placed, Tars, placed};
 use crate::segment::{MEMBER_SIZE, SegmentTar, check_name, compress, known, unwritten};
 use crate::tar::{END, Member, MemberKind, header};
@@ -269,7 +269,7 @@ fn hash(
     (segments, known, compression): (&[Segment], &[Option<SegmentBlob>], Compression),
 ) -> Result<(DiffId, u64), LayerError> {
     let _span = tracing::info_span!("hash layer", segments = segments.len()).entered();
-    hashing::hash(head, |pieces| {
+    let hashed = hashing::hash(Hashed::head(head), |pieces| {
         let mut tars = Tars::new(store, compression);
         for (segment, known) in segments.iter().zip(known) {
             let loose = || segment.tree.files().filter(|(_, file)| file.pack.is_none()).count() as u64;
@@ -279,7 +279,8 @@ fn hash(
             }
         }
         Ok(())
-    })
+    });
+    hashed.map(|(hashed, _)| hashed)
 }
 
 /// How many bytes of tar are inflated in the time in which a file of its own is opened; a pack is read at once.

@@ -5,11 +5,11 @@
 use std::fs;
 use std::io::{self, Read};
 
-use minke_cas::{DiffId, Digest, Entry, Epoch, ImagePath, Mode, Owner, Store, Tree};
+use minke_cas::{DiffId, Digest, Entry, Epoch, Hasher, ImagePath, Mode, Owner, Store, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::compression::{Inflater, decompressed};
-use crate::hashing::{self, PIECE, Pieces};
+use crate::hashing::{self, Hashed, PIECE, Pieces};
 use crate::segment::{MEMBER_SIZE, check_name, compress_segment, unwritten};
 use crate::{Compression, LayerError, Segment, SegmentBlob};
 
@@ -61,6 +61,19 @@ pub(crate) fn placed(tree: &Tree) -> Vec<Placed> {
     std::iter::once(root).chain(below).collect()
 }
 
+/// How far the last layer with these directories was hashed after each of its segments: one that begins with the same
+/// is hashed from there.
+#[derive(Default, Serialize, Deserialize)]
+struct Progress {
+    /// The hex digits of a segment's blob, and the state after it.
+    steps: Vec<(String, String)>,
+}
+
+const PROGRESS: &str = "layer-progress-1";
+
+/// Where hashing takes no time anyway, nothing is kept of it.
+const WORTH: u64 = 1024 * 1024;
+
 /// Hashes and measures a layer's tar from its first byte to the end marker.
 pub(crate) fn hash(
     store: &Store,
@@ -68,11 +81,42 @@ pub(crate) fn hash(
     segments: &[Packed],
     compression: Compression,
 ) -> Result<(DiffId, u64), LayerError> {
-    let _span = tracing::info_span!("hash packed", segments = segments.len()).entered();
-    hashing::hash(head, |pieces| {
+    let is_worth = segments.iter().map(|segment| segment.blob.tar_size).sum::<u64>() > WORTH;
+    let key = Digest::of(head);
+    let mut progress: Progress = is_worth.then(|| store.recall(PROGRESS, &key)).flatten().unwrap_or_default();
+    let (begun, start) = progress.after_same(segments, head);
+    let (_, left) = segments.split_at(begun);
+    let _span = tracing::info_span!("hash packed", segments = left.len()).entered();
+    let (hashed, borders) = hashing::hash(start, |pieces| {
         let mut tars = Tars::new(store, compression);
-        segments.iter().try_for_each(|segment| tars.bring(&segment.blob, pieces))
-    })
+        left.iter().try_for_each(|segment| {
+            tars.bring(&segment.blob, pieces)?;
+            pieces.border();
+            Ok(())
+        })
+    })?;
+    if is_worth && !left.is_empty() {
+        progress.steps.truncate(begun);
+        let steps = left.iter().zip(&borders);
+        let steps = steps.map(|(segment, border)| (segment.blob.digest.hex(), border.hasher.state()));
+        progress.steps.extend(steps);
+        store.remember(PROGRESS, &key, &progress)?;
+    }
+    Ok(hashed)
+}
+
+impl Progress {
+    /// Returns how many segments at the beginning are the same, and the hash after them.
+    fn after_same(&self, segments: &[Packed], head: &[u8]) -> (usize, Hashed) {
+        let is_same =
+            |(segment, (blob, _)): &(&Packed, &(String, String))| segment.blob.digest.hex() == *blob;
+        let same = segments.iter().zip(&self.steps).take_while(is_same).count();
+        let last = same.checked_sub(1).and_then(|last| Hasher::resume(&self.steps[last].1));
+        last.map_or((0, Hashed::head(head)), |hasher| {
+            let size = segments[..same].iter().map(|segment| segment.blob.tar_size).sum::<u64>();
+            (same, Hashed { hasher, size: size + head.len() as u64 })
+        })
+    }
 }
 
 /// Brings the tars that blobs were compressed from.
@@ -125,5 +169,54 @@ impl<'store> Tars<'store> {
             }
             pieces.put(piece);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use minke_cas::Meter;
+
+    use super::*;
+    use crate::tar::{Member, MemberKind, header};
+    use crate::testing::{Bench, segment};
+    use crate::{Layer, write_packed};
+
+    fn packed(bench: &Bench, numbers: [u64; 5]) -> Vec<Packed> {
+        let segment = |(place, number): (usize, &u64)| {
+            let tree = bench.tree(&[&format!("/d/{place} * {}", 400_000 + number)]);
+            Packed::new(&bench.store, &segment("app", tree), Compression::Gzip).unwrap()
+        };
+        numbers.iter().enumerate().map(segment).collect()
+    }
+
+    fn layer(bench: &Bench, segments: &[Packed]) -> Layer {
+        let parts = ("app", segments);
+        write_packed(&bench.store, parts, &Tree::new(), Compression::Gzip, &Meter::default()).unwrap()
+    }
+
+    #[test]
+    fn a_layer_is_hashed_from_where_it_differs_and_is_the_same() {
+        let bench = Bench::new();
+        layer(&bench, &packed(&bench, [0; 5]));
+        let (mode, owner, epoch) = (Mode::EXECUTABLE, Owner::default(), Epoch::FIXED);
+        let kind = MemberKind::Directory;
+        let head = Digest::of(&header(&Member { path: "d", kind, mode, owner, epoch }));
+        let edits = [([0, 0, 0, 0, 1], 4), ([0, 0, 0, 0, 0], 4), ([0, 1, 0, 0, 0], 1), ([1, 1, 0, 0, 2], 0)];
+        for (edited, same) in edits {
+            let segments = packed(&bench, edited);
+            let progress: Progress = bench.store.recall(PROGRESS, &head).unwrap();
+            assert_eq!(progress.after_same(&segments, &[]).0, same, "{edited:?}");
+            let other = Bench::new();
+            assert_eq!(layer(&bench, &segments), layer(&other, &packed(&other, edited)), "{edited:?}");
+        }
+    }
+
+    /// A state that cannot be read is none.
+    #[test]
+    fn a_progress_that_is_garbled_is_not_believed() {
+        let bench = Bench::new();
+        let segments = packed(&bench, [0; 5]);
+        let steps = segments.iter().map(|segment| (segment.blob.digest.hex(), "00ff".to_owned())).collect();
+        assert_eq!(Progress { steps }.after_same(&segments, b"head").0, 0);
     }
 }

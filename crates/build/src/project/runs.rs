@@ -1,5 +1,8 @@
 //! A listing in runs of some sixty files each, so that an edit concerns one of them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use minke_cas::{Digest, File, ImagePath, Store, Tree};
 
 use super::sources::{Listing, SourcesTreeError, What, digest};
@@ -14,6 +17,9 @@ pub struct Run<'listing> {
 
 impl Listing {
     /// Cuts the files, which go to `at`, where `begins` says that a path begins a run.
+    ///
+    /// The more files a directory of the project has, the earlier its runs come: what is before an edited file needn't be
+    /// hashed again, and what people edit is rarely among the thousands.
     pub fn runs(&self, at: &ImagePath, begins: impl Fn(&ImagePath) -> bool) -> Vec<Run<'_>> {
         let mut runs = Vec::new();
         let mut from = 0;
@@ -24,6 +30,12 @@ impl Listing {
                 from = to;
             }
         }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for directory in self.entries.iter().filter_map(|(relative, _)| top(relative)) {
+            *counts.entry(directory).or_default() += 1;
+        }
+        let files = |run: &Run<'_>| run.top().map_or(1, |directory| counts[directory]);
+        runs.sort_by_cached_key(|run| Reverse(files(run)));
         runs
     }
 
@@ -77,6 +89,11 @@ impl Run<'_> {
         digest(self.entries.iter().map(|(relative, what)| (relative.as_str(), what)))
     }
 
+    /// Returns the project's directory that the first file lies in.
+    fn top(&self) -> Option<&str> {
+        self.entries.first().and_then(|(relative, _)| top(relative))
+    }
+
     /// Tells whether there are symlinks, whose targets may be in other runs.
     pub fn has_links(&self) -> bool {
         self.entries.iter().any(|(_, what)| matches!(what, What::Symlink(_)))
@@ -89,6 +106,10 @@ impl Run<'_> {
     pub fn tree(&self, store: &Store, at: &ImagePath) -> Result<Tree, SourcesTreeError> {
         self.listing.tree_of(self.entries, store, at)
     }
+}
+
+fn top(relative: &str) -> Option<&str> {
+    relative.split_once('/').map(|(directory, _)| directory)
 }
 
 fn place(at: &ImagePath, relative: &str) -> ImagePath {
@@ -139,6 +160,22 @@ mod tests {
         assert_eq!((changed.count(), edited.len()), (1, runs.len()));
         assert_ne!(before.digest(), after.digest());
         assert_eq!(before.shape(&at), after.shape(&at), "nobody else depends on a module's text");
+    }
+
+    #[test]
+    fn what_has_thousands_of_files_comes_before_what_people_edit() {
+        let cache = tempfile::tempdir().unwrap();
+        let store = Store::open(cache.path()).unwrap();
+        let at: ImagePath = "/app".parse().unwrap();
+        let many = (0..500).map(|number| format!("many/m{number}.py"));
+        let few = (0..100).map(|number| format!("few/m{number}.py"));
+        let names: Vec<String> = many.chain(few).chain(["app.py".to_owned(), "zoo.py".to_owned()]).collect();
+        let listing = listing(&store, &names, str::to_owned);
+        let runs = listing.runs(&at, |path| {
+            ["/app/few/m0.py", "/app/many/m0.py", "/app/many/m250.py", "/app/zoo.py"].contains(&path.as_str())
+        });
+        let firsts: Vec<&str> = runs.iter().map(|run| run.entries[0].0.as_str()).collect();
+        assert_eq!(firsts, ["many/m0.py", "many/m250.py", "few/m0.py", "app.py", "zoo.py"]);
     }
 
     /// A listing is in the order of a tree, so that a layer is the same from either.
