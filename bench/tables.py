@@ -50,6 +50,8 @@ def targets(apps: dict[str, dict[str, dict]]) -> str:
     for profile, limit in OLD_STACK.items():
         if found := apps.get("stack-2020", {}).get(profile):
             lines.append(verdict(f"stack-2020, `{profile}`, unpacked MB", limit, found["unpacked"] / report.MB, ".0f"))
+            bare = (found["files"] - found["bytecode"]) / report.MB
+            lines.append(verdict(f"stack-2020, `{profile}`, its files without bytecode, MB", limit, bare, ".0f"))
     return "\n".join(lines)
 
 
