@@ -11,7 +11,9 @@ use serde::Serialize;
 
 use crate::images::{self, ImagesError};
 use crate::platform::Platform;
-use crate::proof::{self, ClosureError, Depth, Found, ImportError, Needing, OpenEnd, Standard, Tried, What};
+use crate::proof::{
+    self, ClosureError, Depth, Found, ImportError, Needing, NoScript, OpenEnd, Scripts, Standard, Tried, What,
+};
 use crate::request::Host;
 use crate::run::{self, RunStepError};
 
@@ -22,6 +24,8 @@ pub struct CheckRequest {
     pub image: String,
     /// Which modules are tried.
     pub depth: Depth,
+    /// Which programs of distributions are started.
+    pub scripts: Scripts,
     /// The host, as far as minke may know it.
     pub host: Host,
 }
@@ -65,6 +69,9 @@ pub struct CheckedDistribution {
     pub entry_points: Score,
     /// Of its shared libraries.
     pub libraries: Score,
+    /// Of its programs, where any were started.
+    #[serde(skip_serializing_if = "Score::is_empty")]
+    pub scripts: Score,
 }
 
 /// How many of some things work.
@@ -76,6 +83,13 @@ pub struct Score {
     pub work: usize,
 }
 
+impl Score {
+    /// Tells whether nothing was tried.
+    pub fn is_empty(&self) -> bool {
+        self.tried == 0
+    }
+}
+
 /// Something that doesn't work.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct Failure {
@@ -83,7 +97,7 @@ pub struct Failure {
     pub weight: Weight,
     /// Whose it is; none of a file that nothing was tried of.
     pub of: String,
-    /// What it is: `module`, `entry`, `library` or `file`.
+    /// What it is: `module`, `entry`, `library`, `script` or `file`.
     pub what: &'static str,
     /// What it is called.
     pub name: String,
@@ -154,6 +168,9 @@ pub enum CheckError {
     /// Its libraries cannot be read.
     #[error(transparent)]
     Closure(#[from] ClosureError),
+    /// It hasn't a program that is to be started.
+    #[error(transparent)]
+    Script(#[from] NoScript),
 }
 
 /// Tries all that is installed for the Pythons of an image.
@@ -172,9 +189,14 @@ pub fn check(request: &CheckRequest, store: &Store) -> Result<Checked, CheckErro
     if pythons.is_empty() {
         return Err(CheckError::NoPython { image: request.image.clone() });
     }
-    let checked = pythons.into_iter().map(|python| {
+    let found = pythons.into_iter().map(|python| {
         let asked = asked(store, (&image, &tree), python.clone())?;
-        let found = proof::Asked { depth: request.depth, ..asked }.try_all(store, request.host.jobs)?;
+        let asked = proof::Asked { depth: request.depth, scripts: request.scripts.clone(), ..asked };
+        Ok((python, asked.try_all(store, request.host.jobs)?))
+    });
+    let found = found.collect::<Result<Vec<_>, CheckError>>()?;
+    request.scripts.are_in(found.iter().map(|(_, found)| found))?;
+    let checked = found.into_iter().map(|(python, found)| {
         let open = proof::closure::open_ends(store, &tree, &python)?;
         Ok(told(python, &found, &open))
     });
@@ -221,6 +243,7 @@ pub(crate) fn asked(
         python,
         depth: Depth::Packages,
         standard: Standard::Tried,
+        scripts: Scripts::None,
         only: None,
         gone: BTreeMap::new(),
     })
@@ -284,6 +307,7 @@ fn told(path: ImagePath, found: &Found, open: &BTreeSet<OpenEnd>) -> CheckedPyth
         modules: Score::default(),
         entry_points: Score::default(),
         libraries: Score::default(),
+        scripts: Score::default(),
     };
     for (name, installed) in &found.distributions {
         rows.insert(name, row(name, &installed.version));
@@ -294,6 +318,7 @@ fn told(path: ImagePath, found: &Found, open: &BTreeSet<OpenEnd>) -> CheckedPyth
             What::Module => &mut row.modules,
             What::Entry => &mut row.entry_points,
             What::Library => &mut row.libraries,
+            What::Script => &mut row.scripts,
         };
         score.tried += 1;
         score.work += usize::from(tried.ok);
@@ -340,6 +365,7 @@ fn failure(tried: &Tried) -> Failure {
             What::Module => "module",
             What::Entry => "entry",
             What::Library => "library",
+            What::Script => "script",
         },
         name: tried.name.clone(),
         why: why(tried),

@@ -23,6 +23,7 @@ pub use python::{PythonWish, StandaloneWish};
 pub use slim::{Profile, SlimTable, SlimWishes};
 
 use crate::platform::Platform;
+use crate::proof::Scripts;
 
 /// Where a value was said.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -257,6 +258,8 @@ pub struct Wishes {
     pub compression: Option<Packing>,
     /// Commands that must end well in the image before it is named.
     pub check: Vec<CommandLine>,
+    /// Which programs of distributions must end as well with `--help` after slimming as before.
+    pub check_scripts: Option<Scripts>,
     /// Whether the image must be proved to work.
     pub proof: Option<ProofPolicy>,
     /// Directories of wheels to look into besides the index.
@@ -436,6 +439,8 @@ macro_rules! settings {
             pub $scalar: Option<Said<$type>>,)*
             $(#[doc = concat!("See [`Wishes::", stringify!($merged), "`].")]
             pub $merged: $merged_type,)*
+            /// Programs to start; see [`Wishes::check_scripts`].
+            pub check_scripts: Scripts,
             /// The archive's addresses; see [`DebianWishes::mirror`].
             pub mirror: Option<Said<Addresses>>,
             /// The addresses of the archive of security updates; see [`DebianWishes::security_mirror`].
@@ -466,6 +471,9 @@ macro_rules! settings {
                         settings.$scalar = Some(Said { value, origin: said() });
                     })*
                     $(settings.$merged.extend(wishes.$merged);)*
+                    if let Some(scripts) = wishes.check_scripts {
+                        settings.check_scripts = std::mem::take(&mut settings.check_scripts).and(scripts);
+                    }
                     let DebianWishes { mirror, security_mirror, signed_by } = wishes.debian;
                     overlay(&mut settings.mirror, mirror, &origin);
                     overlay(&mut settings.security_mirror, security_mirror, &origin);
@@ -585,6 +593,20 @@ mod tests {
         assert_eq!(mirrors("debian.mirror = 'http://a.test  http://b.test'"), both);
         assert_eq!(mirrors("debian.mirror = ['http://a.test', 'http://b.test']"), both);
         assert!(mirrors("debian.mirror = ''").is_err() && mirrors("debian.mirror = []").is_err());
+    }
+
+    #[test]
+    fn programs_to_start_are_none_all_or_named() {
+        let scripts =
+            |text: &str| read(&format!("check-scripts = {text}")).map(|wishes| wishes.check_scripts.unwrap());
+        assert_eq!(scripts("true"), Ok(Scripts::All));
+        assert_eq!((scripts("false"), scripts("[]")), (Ok(Scripts::None), Ok(Scripts::None)));
+        let named = |name: &str| Scripts::Named([name.to_owned()].into());
+        assert_eq!(scripts("['httpx']"), Ok(named("httpx")));
+        assert!(scripts("'httpx'").is_err() && scripts("[1]").is_err());
+        let wishes = |name: &str| Wishes { check_scripts: Some(named(name)), ..Wishes::default() };
+        let places = ["a", "b"].map(|name| (Origin::Default, wishes(name)));
+        assert_eq!(Settings::of(places).check_scripts, named("a").and(named("b")));
     }
 
     #[test]

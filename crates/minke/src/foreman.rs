@@ -6,7 +6,7 @@ pub(crate) use minke_build::images::{self, ImageLine, ImagesError};
 pub(crate) use minke_build::libs::{Libs, libs};
 pub(crate) use minke_build::plan::Plan;
 pub(crate) use minke_build::project::{ProjectError, wishes};
-pub(crate) use minke_build::proof::Depth;
+pub(crate) use minke_build::proof::{Depth, Scripts};
 pub(crate) use minke_build::run::{Network, RootAccess, RunRequest, Terminal, run};
 pub(crate) use minke_build::slim::{Ladder, Rules, SlimLedger};
 pub(crate) use minke_build::system_lock::Change;

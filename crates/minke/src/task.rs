@@ -20,7 +20,7 @@ use crate::arguments::{
     NetworkArgument, Passed, PlanArguments, Proving, PythonArguments, RunArguments, SlimArguments, Squeezing,
     Stripping, SystemArguments, Variable, WheelArguments, WheelCommand, WheelsArguments, WheelsCommand, told,
 };
-use crate::foreman::{CheckRequest, Depth, Network, Reference, RootAccess, RunRequest, Terminal};
+use crate::foreman::{CheckRequest, Depth, Network, Reference, RootAccess, RunRequest, Scripts, Terminal};
 use crate::settings::{Surroundings, SurroundingsError};
 
 /// A command line as meant.
@@ -468,6 +468,7 @@ fn image_wishes(arguments: ImageArguments) -> Said {
         profile,
         layers,
         check,
+        check_scripts,
         proof,
         label,
         annotation,
@@ -478,6 +479,7 @@ fn image_wishes(arguments: ImageArguments) -> Said {
         ("--profile", Wishes { slim: SlimTable { profile, ..SlimTable::default() }, ..none() }),
         ("--layers", Wishes { layers: layers.map(layer_policy), ..none() }),
         ("--check", Wishes { check, ..none() }),
+        ("--check-scripts", Wishes { check_scripts: check_scripts.map(scripts), ..none() }),
         ("--proof", Wishes { proof: proof.map(proof_policy), ..none() }),
         ("--label", Wishes { labels: table(label), ..none() }),
         ("--annotation", Wishes { annotations: table(annotation), ..none() }),
@@ -560,9 +562,15 @@ fn container_wishes(arguments: ContainerArguments) -> Said {
 }
 
 fn check_request(arguments: CheckArguments, around: &Surroundings) -> CheckRequest {
-    let CheckArguments { image, every_module } = arguments;
+    let CheckArguments { image, every_module, scripts: named } = arguments;
     let depth = if every_module { Depth::All } else { Depth::Packages };
-    CheckRequest { image, depth, host: around.host.clone() }
+    let scripts = named.map_or(Scripts::None, scripts);
+    CheckRequest { image, depth, scripts, host: around.host.clone() }
+}
+
+/// Without names all are meant.
+fn scripts(names: Vec<String>) -> Scripts {
+    if names.is_empty() { Scripts::All } else { Scripts::Named(names.into_iter().collect()) }
 }
 
 fn run_request(

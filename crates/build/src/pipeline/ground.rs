@@ -27,7 +27,7 @@ use crate::layers::{self, Cut};
 use crate::native;
 use crate::parts::{Owner, Part};
 use crate::project::{Project, Shape};
-use crate::proof::Healed;
+use crate::proof::{Healed, Scripts};
 use crate::settings::LayerPolicy;
 use crate::slim::{self, Rules, Tally};
 use crate::system_lock::LockedLift;
@@ -108,6 +108,9 @@ pub(super) struct GroundKey<'key> {
     /// What the user's own files import, where that decides what is taken.
     imported: BTreeSet<String>,
     lifts: Vec<[String; 3]>,
+    /// What is started when it is proved; as long as that is nothing, the key is as if there were no such wish.
+    #[serde(skip_serializing_if = "Scripts::is_none")]
+    scripts: &'key Scripts,
 }
 
 impl GroundKey<'_> {
@@ -196,6 +199,7 @@ impl Foreman<'_> {
             slim: self.slim_key(),
             imported,
             lifts: healing::keys(&self.locked_lifts()),
+            scripts: &settings.check_scripts,
         })
     }
 

@@ -21,7 +21,9 @@ use crate::check;
 use crate::event::{Hop, Unit};
 use crate::likely::Names;
 use crate::parts::{Owner, Part, Settled};
-use crate::proof::{self, Asked, Depth, Found, Healed, OpenEnd, Patient, Questions, Stage, Standard, Tried};
+use crate::proof::{
+    self, Asked, Depth, Found, Healed, Kind, OpenEnd, Patient, Questions, Scripts, Stage, Standard, Tried,
+};
 use crate::slim::{self, Lifts, PutBack, Rules, SlimLedger};
 use crate::system_lock::LockedLift;
 
@@ -44,6 +46,7 @@ struct Ward<'ward, 'request> {
     whole: &'ward Tree,
     python: ImagePath,
     standard: Standard,
+    scripts: &'ward Scripts,
     /// What is slimmed and compiled already, if that is more than these parts.
     ready: Option<&'ward Ready>,
 }
@@ -59,6 +62,8 @@ struct Key<'key> {
     compiler: Option<&'key Compiler>,
     python: &'key ImagePath,
     standard: Standard,
+    #[serde(skip_serializing_if = "Scripts::is_none")]
+    scripts: &'key Scripts,
     lifts: &'key Lifts,
 }
 
@@ -155,6 +160,8 @@ impl Foreman<'_> {
             whole,
             python: venv.interpreter.clone(),
             standard: Standard::Tried,
+            // A base is proved for all projects, and has no distributions.
+            scripts: &Scripts::None,
             ready: None,
         };
         // An image that is the base is not slimmed.
@@ -170,6 +177,7 @@ impl Foreman<'_> {
             parts: of_owner(is_below),
             python: venv.program(),
             standard: Standard::Trusted,
+            scripts: &self.request.settings.check_scripts,
             ready: Some(ready),
             ..base
         };
@@ -179,11 +187,16 @@ impl Foreman<'_> {
         Ok(Healed { put_back, ..of_below })
     }
 
-    /// Says what doesn't work though nothing is taken from it, and seems to load a library by name that isn't there.
+    /// Says what doesn't work though nothing is taken from it, and was asked for by name, or seems to load a library by
+    /// name that isn't there.
     fn warn_of(&self, ailing: &[Tried], settled: &Settled) -> Result<(), BuildError> {
         let mut told = BTreeSet::new();
         for tried in ailing {
             let (owner, name, why) = (&tried.of, &tried.name, check::why(tried));
+            if tried.kind == Kind::Named {
+                self.reporter.warn(format!("`{name}` of {owner} fails, slimmed or not ({why})"));
+                continue;
+            }
             if told.len() == TOLD || !told.insert(owner) {
                 continue;
             }
@@ -211,6 +224,7 @@ impl Foreman<'_> {
             compiler: ward.means.compiler,
             python: &ward.python,
             standard: ward.standard,
+            scripts: ward.scripts,
             lifts: &lifts,
         };
         self.store.memo(KIND, &key, || proof::heal(ward, &joined(&ward.parts), lifts.clone()))
@@ -255,13 +269,16 @@ impl Patient for Ward<'_, '_> {
             python: self.python.clone(),
             depth: Depth::Packages,
             standard: self.standard,
+            scripts: self.scripts.clone(),
             only,
             gone,
         };
         let Foreman { request, store, .. } = self.foreman;
         let found =
             self.foreman.hop(Hop::Proof, Unit::Pieces, |_| Ok(asked.try_all(store, request.host.jobs)))?;
-        found.map_err(|error| BuildError::Proof(ProofError::Import(error)))
+        let found = found.map_err(|error| BuildError::Proof(ProofError::Import(error)))?;
+        self.scripts.are_in([&found]).map_err(|error| BuildError::Proof(ProofError::Script(error)))?;
+        Ok(found)
     }
 
     fn open_ends(&self, tree: &Tree) -> Result<BTreeSet<OpenEnd>, BuildError> {

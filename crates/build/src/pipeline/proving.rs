@@ -9,7 +9,7 @@ use super::{BuildError, Foreman};
 use crate::check::{self, CheckError};
 use crate::event::{Hop, Unit};
 use crate::platform::Platform;
-use crate::proof::{self, ClosureError, ImportError, Incurable, SmokeError};
+use crate::proof::{self, ClosureError, ImportError, Incurable, NoScript, SmokeError};
 use crate::settings::ProofPolicy;
 use crate::slim::Tally;
 
@@ -34,6 +34,9 @@ pub enum ProofError {
     /// Slimming broke something, and no rule that can be lifted is to blame.
     #[error(transparent)]
     Incurable(Incurable),
+    /// A program that is to be started isn't there.
+    #[error("a name in `check-scripts` is none")]
+    Script(#[source] NoScript),
     /// What can be imported cannot be found out.
     #[error("cannot find out what can be imported")]
     Import(#[source] ImportError),

@@ -22,8 +22,9 @@ pub struct Suspect {
 /// distribution's name may not, unless it is called as what nobody imports, nobody does import it, or the settings say so.
 pub fn is_meant(tried: &Tried, ledger: &SlimLedger) -> bool {
     if tried.what != What::Module {
-        // Who isn't imported isn't started either.
-        let suspect = named(tried, ledger).filter(|_| tried.what == What::Entry);
+        // Who isn't imported isn't started either, unless somebody says so.
+        let is_started = matches!(tried.what, What::Entry | What::Script) && tried.kind != Kind::Named;
+        let suspect = named(tried, ledger).filter(|_| is_started);
         return suspect.is_some_and(|suspect| suspect.owner == tried.of && is_unneeded(&suspect.rule));
     }
     let may_go = tried.kind != Kind::Top || IDLE.contains(&tried.name.as_str());

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blame::{self, Suspect};
 use super::import::Item;
-use super::{Found, OpenEnd, Tried};
+use super::{Found, Kind, OpenEnd, Tried};
 use crate::bytecode::bytecode_stem;
 use crate::check;
 use crate::fetch::at_once;
@@ -193,7 +193,7 @@ fn broken<P: Patient>(
     let worked: BTreeSet<Item> = before.tried.iter().filter(|tried| tried.ok).map(Tried::item).collect();
     let (broken, mut ailing): (Vec<Tried>, Vec<Tried>) =
         failing.into_iter().partition(|tried| worked.contains(&tried.item()));
-    ailing.retain(Tried::is_promised);
+    ailing.retain(|tried| tried.is_promised() || tried.kind == Kind::Named);
     Ok((broken, ailing))
 }
 

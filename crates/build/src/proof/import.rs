@@ -1,4 +1,4 @@
-//! Tries in a sealed room, by the image's own Python, what can be imported, found and loaded.
+//! Tries in a sealed room, by the image's own Python, what can be imported, found, loaded and started.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use minke_cas::{Digest, ImagePath, Store, StoreError};
 use minke_exec::{Limits, RunError};
 use serde::{Deserialize, Serialize};
 
+use super::scripts::Scripts;
 use super::stage::{self, Stage, StageKey};
 
 const DRIVER: &str = include_str!("prove.py");
@@ -20,6 +21,9 @@ const MODULE_SECONDS: u32 = 120;
 /// How long a distribution's modules may take before those below its top are left out, in seconds.
 const BUDGET_SECONDS: u32 = 240;
 
+/// How long a program may take to say what it can do, in seconds.
+const SCRIPT_SECONDS: u32 = 60;
+
 /// An image whose Python is asked.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -31,6 +35,8 @@ pub struct Asked {
     pub depth: Depth,
     /// Whether the standard library is, too.
     pub standard: Standard,
+    /// Which programs of distributions are started.
+    pub scripts: Scripts,
     /// What alone is to be tried of all that; without a wish, everything.
     pub only: Option<BTreeSet<Item>>,
     /// Modules that distributions had and don't speak of any more, which are tried like the others.
@@ -66,6 +72,9 @@ pub struct Found {
     pub python: String,
     /// The distributions that are installed, with their versions and what they need and isn't installed.
     pub distributions: BTreeMap<String, Installed>,
+    /// The names of all programs of distributions, where any were to be started.
+    #[serde(default)]
+    pub scripts: BTreeSet<String>,
     /// What was tried, in order.
     pub tried: Vec<Tried>,
 }
@@ -86,7 +95,7 @@ pub struct Tried {
     pub of: String,
     /// What it is.
     pub what: What,
-    /// What it is called: a module's name, `GROUP: NAME = VALUE`, a library's path.
+    /// What it is called: a module's name, `GROUP: NAME = VALUE`, a library's path, `SCRIPT --help`.
     pub name: String,
     /// What it is within its distribution.
     pub kind: Kind,
@@ -127,6 +136,8 @@ pub enum What {
     Entry,
     /// A shared library was loaded by itself, all symbols bound.
     Library,
+    /// A program was started with `--help`.
+    Script,
 }
 
 /// What something is within its distribution.
@@ -139,7 +150,9 @@ pub enum Kind {
     Below,
     /// A part of the standard library.
     Standard,
-    /// An entry point, of this group.
+    /// A program that somebody named.
+    Named,
+    /// An entry point, of this group; a program that nobody named is one of its own.
     #[serde(untagged)]
     Group(String),
 }
@@ -194,12 +207,13 @@ impl Tried {
     /// Tells whether an image that has this promises that it works.
     ///
     /// A distribution's own modules and programs do, and the standard library. What lies deeper, plugins and single
-    /// libraries may need what only some have.
+    /// libraries may need what only some have; a program may want more than `--help`, unless it lacks a module or library.
     pub fn is_promised(&self) -> bool {
         let matters = match (&self.kind, self.what) {
             (_, What::Library) => false,
+            (_, What::Script) => self.module.is_some() || self.file.is_some(),
             (Kind::Top | Kind::Standard, _) => true,
-            (Kind::Below, _) => false,
+            (Kind::Below | Kind::Named, _) => false,
             (Kind::Group(group), _) => group == "console_scripts" || group == "gui_scripts",
         };
         matters && self.absent.is_none() && self.how != "untried"
@@ -213,6 +227,9 @@ struct Request<'a> {
     budget: u32,
     depth: Depth,
     standard: bool,
+    #[serde(skip_serializing_if = "Scripts::is_none")]
+    scripts: &'a Scripts,
+    script_limit: u32,
     only: &'a Option<BTreeSet<Item>>,
     gone: &'a BTreeMap<String, BTreeSet<String>>,
 }
@@ -234,6 +251,7 @@ const KIND: &str = "proof-import-1";
 enum Line {
     Tried(Box<Tried>),
     Distribution { distribution: String, version: String, lacks: Vec<String> },
+    Scripts { scripts: BTreeSet<String> },
     Python { python: String },
     End { end: bool },
 }
@@ -268,6 +286,8 @@ impl Asked {
             budget: BUDGET_SECONDS,
             depth: self.depth,
             standard: self.standard == Standard::Tried,
+            scripts: &self.scripts,
+            script_limit: SCRIPT_SECONDS,
             only: &self.only,
             gone: &self.gone,
         }
@@ -297,6 +317,7 @@ fn read(output: &[u8]) -> Option<Found> {
             Line::Distribution { distribution, version, lacks } => {
                 found.distributions.insert(distribution, Installed { version, lacks });
             }
+            Line::Scripts { scripts } => found.scripts = scripts,
             Line::Python { python } => found.python = python,
             Line::End { end } => is_whole = end,
         }

@@ -1,4 +1,4 @@
-"""Tries whether what is installed for this interpreter can be imported, found and loaded.
+"""Tries whether what is installed for this interpreter can be imported, found and loaded, and its programs started.
 
 Reads a request as JSON from its standard input and writes what came of it to its standard output, one JSON object a
 line. Runs on Python 3.8 and later, with nothing but the standard library; it writes nothing to any disk.
@@ -32,10 +32,14 @@ FOREIGN = {"_msi", "_overlapped", "_scproxy", "_winapi", "msilib", "msvcrt", "nt
            "org", "vms_lib", "_winreg", "os2", "_ios_support", "_android_support", "_osx_support"}
 SUFFIXES = sorted(importlib.machinery.all_suffixes(), key=len, reverse=True)
 LONGEST = 2000
+# How many of a program's last lines are its reason, where it says nothing better.
+LAST = 3
 # What so many distributions need is imported once for all.
 COMMON = 3
 # How many seconds that may take.
 WARMING = 60
+# Where programs lie of which no list of files speaks.
+SCRIPTS = [os.path.dirname(sys.executable), os.path.join(sys.prefix, "bin")]
 # How many threads linear algebra starts as it is loaded.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 RESULTS = None
@@ -129,14 +133,52 @@ def common(needs, tops):
     return [module for name in sorted(often, key=lambda name: (len(reach[name]), name)) for module in tops[name]]
 
 
-def of_distributions(depth, gone):
+def scripts_of(distribution, files):
+    """Returns the programs of a distribution: for each name its file, if there is one, and its entry point."""
+    found = {}
+    for file in files:
+        parts = str(file).split("/")
+        if parts[0] == ".." and parts[-2] == "bin":
+            path = os.path.normpath(str(distribution.locate_file(file)))
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                found[parts[-1]] = path, None
+    for entry in distribution.entry_points:
+        if entry.group == "console_scripts":
+            near = (os.path.join(directory, entry.name) for directory in SCRIPTS)
+            path = found.get(entry.name, (next(filter(os.path.isfile, near), None),))[0]
+            found[entry.name] = path, entry.value
+    return found
+
+
+def words_of(path, value):
+    """Returns what starts a program: its own file, else its entry point's function."""
+    if path:
+        return [path, "--help"]
+    module, _, attributes = value.split("[")[0].strip().partition(":")
+    begin = "import importlib, sys; sys.path[:] = [entry for entry in sys.path if entry not in ('', '.')]; "
+    call = "sys.exit(importlib.import_module(%r).%s())" % (module.strip(), attributes.strip())
+    return [sys.executable, "-B", "-s", "-c", begin + call, "--help"]
+
+
+def of_scripts(programs, wish, is_there):
+    """Returns a batch for each program that is wished for, and the names of all."""
+    batches = []
+    for of, (scripts, lacks) in programs.items():
+        for name, (path, value) in sorted(scripts.items()):
+            if name in wish if isinstance(wish, list) else value is None or is_there(of, value):
+                kind = "named" if isinstance(wish, list) else "console_scripts"
+                batches.append((of, [("script", name + " --help", words_of(path, value), kind)], lacks))
+    return batches, sorted({name for scripts, _ in programs.values() for name in scripts})
+
+
+def of_distributions(depth, gone, scripts):
     seen = {}
     for distribution in metadata.distributions():
         headers = headers_of(distribution)
         name = headers.get("name", [""])[0]
         if name and normal(name) not in seen:
             seen[normal(name)] = (distribution, headers)
-    batches, provided, needs, tops, codes = [], set(), {}, {}, {}
+    batches, provided, needs, tops, codes, programs = [], set(), {}, {}, {}, {}
     for name, (distribution, headers) in sorted(seen.items()):
         files = [file for file in distribution.files or []]
         top, below = modules_of(files + gone.get(name, []), depth)
@@ -165,18 +207,19 @@ def of_distributions(depth, gone):
         say({"distribution": name, "version": version, "lacks": lacks})
         batches.append((name, items, bool(lacks)))
         batches.append((name, sorted(set(libraries)), bool(lacks)))
+        if scripts:
+            programs[name] = scripts_of(distribution, files), bool(lacks)
+
+    def is_there(of, value):
+        """Tells whether the module of an entry point may be."""
+        return codes[of] or re.split(r"[.:\s\[]", value.strip())[0] in provided
+
     # What is left of a distribution without code promises nothing of its own.
     batches = [
-        (name, [item for item in items if codes[name] or is_provided(item, provided)], lacks)
+        (name, [item for item in items if item[0] != "entry" or is_there(name, item[2])], lacks)
         for name, items, lacks in batches
     ]
-    return batches, provided, common(needs, tops)
-
-
-def is_provided(item, provided):
-    """Tells whether the module of an entry point may be there."""
-    what, _, value, _ = item
-    return what != "entry" or re.split(r"[.:\s\[]", value.strip())[0] in provided
+    return batches, provided, common(needs, tops), of_scripts(programs, scripts, is_there)
 
 
 def is_package(directory):
@@ -228,6 +271,73 @@ def load(item):
         ctypes.CDLL(name, mode=os.RTLD_NOW | os.RTLD_LOCAL)
 
 
+def run_script(words, limit):
+    """Runs a program in a process of its own, with nothing to read, and returns what came of it."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(writer, 2)
+            os.execv(words[0], words)
+        except OSError as error:
+            os.write(2, ("it cannot be started: %s" % error).encode())
+        finally:
+            os._exit(126)
+    os.close(writer)
+    heard, pipes, until = b"", [reader], time.monotonic() + limit
+    is_over = slow = False
+    while True:
+        ready = select.select(pipes, [], [], 0 if is_over else 0.05)[0]
+        if ready:
+            data = os.read(reader, 65536)
+            heard = (heard + data)[-8 * LONGEST :]
+            pipes = pipes if data else []
+        late = time.monotonic() > until
+        # What it said before its end is there by then; what others of its hold open is not waited for.
+        if is_over and (late or not ready):
+            break
+        if not is_over:
+            slow = late
+            if slow:
+                os.kill(child, signal.SIGKILL)
+            ended_one, status = os.waitpid(child, 0 if slow else os.WNOHANG)
+            is_over = ended_one != 0
+    os.close(reader)
+    if slow:
+        return {"ok": False, "how": "time", "message": ""}
+    if status == 0:
+        return {"ok": True}
+    return dict(reason_of(heard), ok=False, how=ending(status))
+
+
+def reason_of(heard):
+    """Returns what a program's last lines say: of a traceback its end, with the module or library that is missing."""
+    lines = [line.rstrip() for line in heard.decode("utf-8", "replace").splitlines() if line.strip()]
+    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent")]
+    if traces:
+        below = [line for line in lines[traces[-1] + 1 :] if not line[0].isspace()]
+        lines = below[:1] or lines
+    outcome = {"message": " ".join(line.strip() for line in lines[-LAST:])[-LONGEST:]}
+    missing = re.match(r"ModuleNotFoundError: No module named '([^']+)'", outcome["message"])
+    library = re.match(r"\w*Error: ([^\s:]+): cannot open shared object file", outcome["message"])
+    if traces and missing:
+        outcome["module"] = missing.group(1)
+    elif traces and library:
+        outcome["file"] = library.group(1)
+    return outcome
+
+
+def ending(status):
+    if not os.WIFSIGNALED(status):
+        return "exit %d" % os.WEXITSTATUS(status)
+    try:
+        return signal.Signals(os.WTERMSIG(status)).name
+    except ValueError:
+        return "signal %d" % os.WTERMSIG(status)
+
+
 def chain(error):
     """Yields an error and what led to it, the first cause last."""
     seen = set()
@@ -265,11 +375,14 @@ def first_line(error):
     return " ".join(lines)[:LONGEST]
 
 
-def attempt(item):
+def attempt(item, limit):
     began = time.monotonic()
     try:
-        load(item)
-        outcome = {"ok": True}
+        if item[0] == "script":
+            outcome = run_script(item[2], limit)
+        else:
+            load(item)
+            outcome = {"ok": True}
     except BaseException as error:
         outcome = dict(failure(error), ok=False)
     outcome["seconds"] = round(time.monotonic() - began, 3)
@@ -293,7 +406,7 @@ class Batch:
             return self.waiting
         return self.alone[:1]
 
-    def start(self, budget):
+    def start(self, request):
         results, write = os.pipe()
         said, speak = os.pipe()
         todo = self.todo = list(self.next())
@@ -303,7 +416,8 @@ class Batch:
         if self.child == 0:
             os.close(results)
             os.close(said)
-            run(self, list(todo), (write, speak), budget if self.together else None)
+            budget = request["budget"] if self.together else None
+            run(self, list(todo), (write, speak), (budget, request.get("script_limit")))
         os.close(write)
         os.close(speak)
         self.results, self.said = results, said
@@ -333,6 +447,7 @@ class Batch:
             self.waiting.remove(index)
             missing = outcome.get("module", "").split(".")[0]
             is_final = outcome.get("how") in ("time", "untried") or (missing and missing not in self.here)
+            is_final = is_final or self.items[index][0] == "script"
             if not outcome["ok"] and not is_final:
                 # Others were imported before it: what it is by itself counts.
                 self.alone.append(index)
@@ -355,24 +470,18 @@ class Batch:
         index = self.todo[0]
         heard = self.heard.decode("utf-8", "replace").strip().splitlines()
         message = " ".join(heard[-1:])[:LONGEST]
-        if slow:
-            how = "time"
-        elif os.WIFSIGNALED(status):
-            try:
-                how = signal.Signals(os.WTERMSIG(status)).name
-            except ValueError:
-                how = "signal %d" % os.WTERMSIG(status)
+        how = "time" if slow else ending(status)
+        if not slow and os.WIFSIGNALED(status):
             fatal = [line for line in heard if line.startswith(("Fatal", "Illegal", "terminate"))]
             message = (fatal or [message])[0][:LONGEST]
-        else:
-            how = "exit %d" % os.WEXITSTATUS(status)
         seconds = round(time.monotonic() - self.since, 3)
         self.settle(index, {"ok": False, "how": how, "message": message, "seconds": seconds})
 
 
-def run(batch, todo, pipes, budget):
+def run(batch, todo, pipes, limits):
     """Is the child: tries items and says what came of each."""
     global RESULTS
+    budget, script_limit = limits
     try:
         os.setsid()
         RESULTS, speak = pipes
@@ -393,7 +502,7 @@ def run(batch, todo, pipes, budget):
                 say({"item": index, "ok": False, "how": "untried", "message": "", "seconds": 0})
                 continue
             say({"start": True})
-            say(dict(attempt(item), item=index))
+            say(dict(attempt(item, script_limit), item=index))
     finally:
         os._exit(0)
 
@@ -419,7 +528,7 @@ def work(batches, request, report):
             if not batch.next():
                 report(batch)
                 continue
-            batch.start(request["budget"])
+            batch.start(request)
             running.append(batch)
         if not running:
             break
@@ -512,7 +621,11 @@ def main():
     RESULTS = os.dup(1)
     os.dup2(2, 1)
     say({"python": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable, "prefix": sys.prefix})
-    batches, provided, warm = of_distributions(request["depth"], request["gone"])
+    wish = request.get("scripts", [])
+    batches, provided, warm, programs = of_distributions(request["depth"], request["gone"], wish)
+    scripts, names = programs
+    if wish:
+        say({"scripts": names})
     standard, standard_names = of_standard_library()
     if request["standard"]:
         # It is as much as many a distribution, and none of it waits for another part.
@@ -520,6 +633,8 @@ def main():
             batches.append(("python", standard[start::request["jobs"]], False))
     here = provided | standard_names
     batches = [Batch(of, items, lacks, here) for of, items, lacks in wanted(batches, request["only"])]
+    # Each is a process of its own: what was imported before is nothing to it.
+    apart = [Batch(of, items, lacks, here) for of, items, lacks in wanted(scripts, request["only"])]
 
     def report(batch):
         for index, item in enumerate(batch.items):
@@ -535,7 +650,7 @@ def main():
     # An image that others have built is told what each of its distributions does by itself.
     if warm and not request["standard"] and request["only"] is None:
         try_warm(batches, warm, request)
-    work(batches, request, report)
+    work(batches + apart, request, report)
     say({"end": True})
 
 

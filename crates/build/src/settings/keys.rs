@@ -20,6 +20,7 @@ const TOP: &[&str] = &[
     "build",
     "cache",
     "check",
+    "check-scripts",
     "cmd",
     "compression",
     "debian",

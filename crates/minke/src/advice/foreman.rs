@@ -106,6 +106,9 @@ fn proof(error: &ProofError) -> Advice {
         ProofError::Stage(error) => check(error),
         ProofError::Incurable(_) => Exit::Proof
             .help("choose another `--profile`, or switch rules off for it in [tool.minke.slim]; `--proof off` leaves it as it is"),
+        ProofError::Script(_) => Exit::Project.help(
+            "correct it in `check-scripts` of [tool.minke]; a command of the project's own belongs in `check`",
+        ),
         ProofError::Import(error) => proof_import(error),
         ProofError::Closure(_) => Exit::Project.help("`minke cache verify` drops what is damaged"),
         ProofError::Smoke(_) => Exit::Proof.help(
@@ -131,6 +134,7 @@ pub(super) fn check(error: &CheckError) -> Advice {
         CheckError::Config(error) => run(error),
         CheckError::Import(error) => proof_import(error),
         CheckError::Closure(_) => Exit::Project.help("`minke cache verify` drops what is damaged"),
+        CheckError::Script(_) => Exit::Usage.help("`minke check --scripts --json` starts all that are there"),
     }
 }
 

@@ -90,6 +90,9 @@ pub(crate) struct ImageArguments {
     /// A command that must end well in the image before it is named (repeatable)
     #[arg(long, value_name = "COMMAND")]
     pub(crate) check: Vec<CommandLine>,
+    /// Start programs of distributions with `--help`, these or all: what ends well unslimmed must do so in the image
+    #[arg(long, value_name = "NAME,…", num_args = 0.., require_equals = true, value_delimiter = ',')]
+    pub(crate) check_scripts: Option<Vec<String>>,
     /// Whether what was to be proved must be: `auto` names an image where no room can be made, too [default: auto]
     #[arg(long, value_name = "WHETHER")]
     pub(crate) proof: Option<Proving>,

@@ -19,6 +19,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("build compression", "build --compression zstd", "build"),
     ("build layers", "build --layers single", "build"),
     ("build check", "build --check 'python -m shop'", "build"),
+    ("build check_scripts", "build --check-scripts shop", "build shop"),
     ("build proof", "build --proof require", "build"),
     ("build label", "build --label a=b", "build"),
     ("build annotation", "build --annotation a=b", "build"),
@@ -113,6 +114,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("rmi names", "rmi a", "rmi b"),
     ("check image", "check a", "check b"),
     ("check every_module", "check a --every-module", "check a"),
+    ("check scripts", "check --scripts=a,b a", "check --scripts a"),
     ("inspect image", "inspect a", "inspect b"),
     ("wheel show files", "wheel show a", "wheel show b"),
     ("wheel show libraries", "wheel show --lib l a", "wheel show a"),
@@ -179,8 +181,8 @@ fn shown(line: &str) -> String {
             format!("{paths:?} {shown:?} {settings:?}")
         }
         Task::Check(check) => {
-            let CheckRequest { image, depth, host: _ } = *check;
-            format!("{image} {depth:?}")
+            let CheckRequest { image, depth, scripts, host: _ } = *check;
+            format!("{image} {depth:?} {scripts:?}")
         }
         Task::Slim(task) => format!("{task:?}"),
         Task::Ledger { image, detail } => format!("{image} {detail:?}"),
@@ -238,6 +240,21 @@ fn the_project_is_where_the_user_stands() {
     assert_eq!(project("build"), "/srv");
     assert_eq!(project("build ./examples/hello/"), "/srv/examples/hello");
     assert_eq!(project("build /srv/x"), "/srv/x");
+}
+
+#[test]
+fn programs_to_start_are_named_or_all() {
+    let scripts = |line: &str| match meant(line).map(|meant| meant.task) {
+        Ok(Task::Build(task)) => Settings::of(task.wishes).check_scripts,
+        Ok(Task::Check(check)) => check.scripts,
+        _ => unreachable!(),
+    };
+    let named = Scripts::Named(["a", "b"].map(str::to_owned).into());
+    assert_eq!(scripts("build --check-scripts=a --check-scripts=b"), named);
+    assert_eq!(scripts("check --scripts=a,b shop"), named);
+    assert_eq!(scripts("build --check-scripts shop"), Scripts::All);
+    assert_eq!(scripts("check --scripts shop"), Scripts::All);
+    assert_eq!(scripts("check shop"), Scripts::None);
 }
 
 #[test]

@@ -18,21 +18,7 @@ pub(crate) fn checked(checked: &Checked, width: usize, paint: Paint) -> Vec<Stri
 }
 
 fn of_python(python: &CheckedPython, width: usize, paint: Paint) -> Vec<String> {
-    let columns = [
-        words("distribution"),
-        words("version"),
-        numbers("modules"),
-        numbers("entry points"),
-        numbers("libraries"),
-    ];
-    let row = |distribution: &CheckedDistribution| {
-        let CheckedDistribution { name, version, modules, entry_points, libraries } = distribution;
-        let scores = [modules, entry_points, libraries].map(score);
-        let [modules, entry_points, libraries] = scores;
-        [harmless(name).into_owned(), harmless(version).into_owned(), modules, entry_points, libraries]
-    };
-    let rows: Vec<_> = python.distributions.iter().map(row).collect();
-    let mut lines = lay_out(&columns, &rows, width, paint);
+    let mut lines = table(python, width, paint);
     for weight in [Weight::Broken, Weight::Doubtful, Weight::Optional] {
         let failures: Vec<&Failure> =
             python.failures.iter().filter(|failure| failure.weight == weight).collect();
@@ -50,6 +36,34 @@ fn of_python(python: &CheckedPython, width: usize, paint: Paint) -> Vec<String> 
         }
     }
     lines
+}
+
+/// Makes the table of what works; of programs it speaks only where some were started.
+fn table(python: &CheckedPython, width: usize, paint: Paint) -> Vec<String> {
+    let columns = [
+        words("distribution"),
+        words("version"),
+        numbers("modules"),
+        numbers("entry points"),
+        numbers("libraries"),
+        numbers("scripts"),
+    ];
+    let row = |distribution: &CheckedDistribution| {
+        let CheckedDistribution { name, version, modules, entry_points, libraries, scripts } = distribution;
+        let scores = [modules, entry_points, libraries, scripts].map(score);
+        let [modules, entry_points, libraries, scripts] = scores;
+        let [name, version] = [name, version].map(|text| harmless(text).into_owned());
+        [name, version, modules, entry_points, libraries, scripts]
+    };
+    let rows = python.distributions.iter().map(row);
+    if python.distributions.iter().any(|distribution| !distribution.scripts.is_empty()) {
+        return lay_out(&columns, &rows.collect::<Vec<_>>(), width, paint);
+    }
+    let rows: Vec<_> = rows
+        .map(|[name, version, modules, entries, libraries, _]| [name, version, modules, entries, libraries])
+        .collect();
+    let [name, version, modules, entries, libraries, _] = columns;
+    lay_out(&[name, version, modules, entries, libraries], &rows, width, paint)
 }
 
 fn score(score: &Score) -> String {

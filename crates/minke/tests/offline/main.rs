@@ -31,6 +31,7 @@ mod repositories;
 mod reproducible;
 mod resolving;
 mod running;
+mod scripts;
 mod sharing;
 mod slim;
 mod sources;

@@ -84,6 +84,10 @@ fn entry_points_of_what_nobody_imports_go_with_it_but_not_those_of_others() {
     };
     assert!(is_meant(&entry("setuptools"), &ledger));
     assert!(!is_meant(&entry("toy"), &ledger));
+    // A program goes like them, unless somebody named it.
+    let program = |kind: Kind| Tried { what: What::Script, kind, ..entry("setuptools") };
+    assert!(is_meant(&program(Kind::Group("console_scripts".to_owned())), &ledger));
+    assert!(!is_meant(&program(Kind::Named), &ledger));
 }
 
 /// Of any suspects, of which lifting a certain set heals, exactly that set is found.
