@@ -135,7 +135,7 @@ struct Ground {
 /// The layer of what is the user's own.
 pub(super) const APP: &str = "app";
 
-const KIND: &str = "ground-7";
+const KIND: &str = "ground-8";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.

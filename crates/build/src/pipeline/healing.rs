@@ -67,7 +67,7 @@ struct Key<'key> {
     lifts: &'key Lifts,
 }
 
-const KIND: &str = "healed-4";
+const KIND: &str = "healed-5";
 
 /// Of how many distributions it is told that they don't work.
 const TOLD: usize = 3;
@@ -260,7 +260,8 @@ impl Patient for Ward<'_, '_> {
         };
         // Not the image's own: what lies below the app doesn't depend on what only the app is told.
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.means.base.venv.bin());
-        let env = [("PATH", path.as_str()), ("LANG", "C.UTF-8")];
+        // Without a place for its cache, numba refuses to import what wants one, and nothing behind that would be tried.
+        let env = [("PATH", path.as_str()), ("LANG", "C.UTF-8"), ("NUMBA_CACHE_DIR", "/tmp")];
         let env: BTreeMap<String, String> =
             env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let user = User { uid: 65532, gid: 65532, home: "/nonexistent".to_owned() };

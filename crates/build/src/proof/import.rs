@@ -50,7 +50,8 @@ pub type Item = (String, What, String);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Depth {
-    /// Those at the top, and the public packages below them.
+    /// Those at the top, the public packages below them, and the public modules directly in packages that import them
+    /// only when they are asked for.
     Packages,
     /// All but tests and programs.
     All,

@@ -12,6 +12,7 @@ import sys
 # The caller's directory is no place of modules.
 sys.path[:] = [entry for entry in sys.path if entry not in ("", ".")]
 
+import ast
 import contextlib
 import importlib
 import importlib.machinery
@@ -75,14 +76,40 @@ def passed_over(names):
     return any(name in NEVER or name.startswith("test_") for name in names)
 
 
-def modules_of(files, depth):
-    """Returns the top-level modules of some files, and those below that are tried too."""
-    found = {}
+def is_public(names):
+    return not any(name.startswith("_") or name in SELDOM for name in names)
+
+
+def is_lazy(path):
+    """Tells whether a package imports its modules only when somebody asks for them, by its `__init__`."""
+    try:
+        with open(path, "rb") as file:
+            code = file.read()
+        if b"lazy_loader" in code:
+            return True
+        if b"__getattr__" not in code or not path.endswith(".py"):
+            # Bytecode in the place of a source tells no function from a method.
+            return b"__getattr__" in code
+        return any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in ast.parse(code).body)
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def modules_of(files, depth, locate=None):
+    """Returns the top-level modules of some files, and those below that are tried too.
+
+    Those directly in a package that imports nothing by itself are tried where `locate` says where files lie.
+    """
+    found, inits = {}, {}
     for file in files:
         module = module_of(file)
         if module and not passed_over(module[0]):
             found[module[0]] = module[1] or found.get(module[0], False)
+            if module[1] and locate:
+                inits[module[0]] = file
     packages = {names for names, package in found.items() if package}
+    parents = {names[:-1] for names in found if names not in packages and is_public(names[1:])} & set(inits)
+    lazy = {names for names in parents if is_public(names[1:]) and is_lazy(str(locate(inits[names])))}
     top, below = [], []
     for names in sorted(found):
         if not any(names[:length] in packages for length in range(1, len(names))):
@@ -90,9 +117,8 @@ def modules_of(files, depth):
             (top if len(names) == 1 or found[names] else below).append(".".join(names))
         elif depth == "all":
             below.append(".".join(names))
-        elif depth == "packages" and found[names]:
-            if not any(name.startswith("_") or name in SELDOM for name in names[1:]):
-                below.append(".".join(names))
+        elif depth == "packages" and (found[names] or names[:-1] in lazy) and is_public(names[1:]):
+            below.append(".".join(names))
     return top, below
 
 
@@ -181,7 +207,7 @@ def of_distributions(depth, gone, scripts):
     batches, provided, needs, tops, codes, programs = [], set(), {}, {}, {}, {}
     for name, (distribution, headers) in sorted(seen.items()):
         files = [file for file in distribution.files or []]
-        top, below = modules_of(files + gone.get(name, []), depth)
+        top, below = modules_of(files + gone.get(name, []), depth, distribution.locate_file)
         if not files:
             lines = (distribution.read_text("top_level.txt") or "").split()
             top = [line for line in lines if line.isidentifier() and not passed_over([line])]

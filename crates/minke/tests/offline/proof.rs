@@ -32,14 +32,27 @@ enum Asked {
     Whole,
 }
 
-/// Tries all that is installed, and returns what was said of each module and how often the counting one was run.
+/// Tries all that is installed, and returns what was said of each module at the top and how often the counting one was
+/// run.
 fn tried(site: &Path, asked: Asked) -> Option<(Vec<(String, Value)>, usize)> {
     let counted = site.join("counted");
     fs::write(&counted, "").unwrap();
+    let lines = lines(site, asked)?;
+    let mut ours: Vec<(String, Value)> = lines
+        .iter()
+        .filter(|line| line["kind"] == "top")
+        .map(|line| (line["name"].as_str().unwrap().to_owned(), line["ok"].clone()))
+        .collect();
+    ours.sort_by(|one, other| one.0.cmp(&other.0));
+    Some((ours, fs::read_to_string(counted).unwrap().len()))
+}
+
+/// Tries all that is installed, and returns all that was said.
+fn lines(site: &Path, asked: Asked) -> Option<Vec<Value>> {
     let started = Command::new("python3")
         .args(["-B", "-s", "-S", "-c", DRIVER])
         .env("PYTHONPATH", site)
-        .env("COUNTED", &counted)
+        .env("COUNTED", site.join("counted"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();
@@ -55,13 +68,7 @@ fn tried(site: &Path, asked: Asked) -> Option<(Vec<(String, Value)>, usize)> {
         .filter_map(|line| serde_json::from_slice(line).ok())
         .collect();
     assert_eq!(lines.last(), Some(&json!({"end": true})));
-    let mut ours: Vec<(String, Value)> = lines
-        .iter()
-        .filter(|line| line["kind"] == "top")
-        .map(|line| (line["name"].as_str().unwrap().to_owned(), line["ok"].clone()))
-        .collect();
-    ours.sort_by(|one, other| one.0.cmp(&other.0));
-    Some((ours, fs::read_to_string(counted).unwrap().len()))
+    Some(lines)
 }
 
 #[test]
@@ -96,4 +103,49 @@ fn what_many_need_is_imported_once_and_who_cannot_stand_that_is_tried_without() 
     let (cold, count) = tried(site, Asked::Whole).unwrap();
     assert_eq!(cold, warm);
     assert_eq!(count, 5);
+}
+
+#[test]
+fn of_packages_that_import_nothing_by_themselves_the_modules_are_tried() {
+    let site = tempfile::tempdir().unwrap();
+    let site = site.path();
+    let files = [
+        ("lazy/__init__.py", "def __getattr__(name):\n    raise AttributeError(name)\n"),
+        ("lazy/good.py", ""),
+        ("lazy/bad.py", "import lazy.nowhere\n"),
+        ("lazy/_private.py", "import lazy.nowhere\n"),
+        ("lazy/test_it.py", "import lazy.nowhere\n"),
+        ("lazy/_inner/__init__.py", "def __getattr__(name): ...\n"),
+        ("lazy/_inner/part.py", "import lazy.nowhere\n"),
+        ("lazy/loaded/__init__.py", "# import lazy_loader\n"),
+        ("lazy/loaded/part.py", ""),
+        ("lazy/eager/__init__.py", "class Some:\n    def __getattr__(self, name): ...\n"),
+        ("lazy/eager/part.py", "import lazy.nowhere\n"),
+    ];
+    install(site, "lazy", &[], "");
+    fs::remove_file(site.join("lazy.py")).unwrap();
+    for (path, text) in files {
+        fs::create_dir_all(site.join(path).parent().unwrap()).unwrap();
+        fs::write(site.join(path), text).unwrap();
+    }
+    let record: String = files.iter().map(|(path, _)| format!("{path},,\n")).collect();
+    fs::write(site.join("lazy-1.dist-info/RECORD"), record).unwrap();
+    let Some(lines) = lines(site, Asked::Below) else {
+        return skip("there is no python3");
+    };
+    let tried = lines.iter().filter(|line| line["what"] == "module");
+    let mut said: Vec<String> =
+        tried.map(|line| format!("{} {} {}", line["kind"], line["name"], line["ok"])).collect();
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "\"below\" \"lazy.bad\" false",
+            "\"below\" \"lazy.eager\" true",
+            "\"below\" \"lazy.good\" true",
+            "\"below\" \"lazy.loaded\" true",
+            "\"below\" \"lazy.loaded.part\" true",
+            "\"top\" \"lazy\" true",
+        ]
+    );
 }
