@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minke_cas::ImagePath;
 
-use super::{Kind, Needing, OpenEnd, Tried, What};
+use super::{Absent, Kind, Needing, OpenEnd, Tried, What};
 use crate::slim::{self, Effect, How, Lifts, Removal, Rules, SlimLedger};
 
 /// A rule and whose files it took: what can be lifted.
@@ -46,8 +46,12 @@ fn is_unneeded(rule: &str) -> bool {
 /// Tells whether something fails for want of a module or library that nobody took: then it never worked.
 pub fn is_elsewhere(tried: &Tried, ledger: &SlimLedger) -> bool {
     let library = tried.file.as_ref().is_some_and(|file| !file.contains('/') && file.contains(".so"));
+    // "You need hub to use this": a package's own words for another one that isn't there.
+    let is_own_words = !tried.message.starts_with("cannot import name")
+        && tried.file.is_none()
+        && tried.absent == Some(Absent::Distribution);
     let misses = (tried.how == "ModuleNotFoundError" && tried.module.is_some())
-        || (tried.how == "ImportError" && library);
+        || (tried.how == "ImportError" && (library || is_own_words));
     misses && named(tried, ledger).is_none()
 }
 

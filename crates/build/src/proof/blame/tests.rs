@@ -129,6 +129,13 @@ fn what_nobody_took_is_not_missed_because_of_slimming() {
     assert!(!is_other(failing("ModuleNotFoundError", Some("toy.data"), None)));
     assert!(!is_other(failing("FileNotFoundError", None, Some("/nowhere"))));
     assert!(!is_other(failing("RuntimeError", Some("pytest"), None)));
+    let own_words = |message: &str| Tried {
+        message: message.to_owned(),
+        absent: Some(Absent::Distribution),
+        ..failing("ImportError", Some("jupyterhub"), None)
+    };
+    assert!(is_other(own_words("You must have jupyterhub installed for this to work")));
+    assert!(!is_other(own_words("cannot import name 'template' from 'toy'")));
 }
 
 #[test]
