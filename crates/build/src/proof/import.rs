@@ -10,7 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::scripts::Scripts;
 use super::stage::{self, Stage, StageKey};
 
-const DRIVER: &str = include_str!("prove.py");
+/// One program, in the order in which it is read.
+const DRIVER: &str = concat!(
+    include_str!("prove/promised.py"),
+    "\n\n",
+    include_str!("prove/attempt.py"),
+    "\n\n",
+    include_str!("prove/children.py")
+);
 
 /// The room's limits: the largest stacks that are known take some minutes.
 const LIMITS: Limits = Limits { wall: Duration::from_secs(30 * 60), ..stage::LIMITS };

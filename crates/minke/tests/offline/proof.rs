@@ -8,7 +8,11 @@ use std::process::{Command, Stdio};
 use minke_testkit::skip;
 use serde_json::{Value, json};
 
-const DRIVER: &str = include_str!("../../../build/src/proof/prove.py");
+const DRIVER: &str = concat!(
+    include_str!("../../../build/src/proof/prove/promised.py"),
+    include_str!("../../../build/src/proof/prove/attempt.py"),
+    include_str!("../../../build/src/proof/prove/children.py")
+);
 
 /// Installs a distribution of one module.
 fn install(site: &Path, name: &str, needs: &[&str], text: &str) {
