@@ -62,8 +62,7 @@ class Batch:
         self.todo.remove(index)
         if self.together:
             self.waiting.remove(index)
-            missing = outcome.get("module", "").split(".")[0]
-            is_final = outcome.get("how") in ("time", "untried") or (missing and missing not in self.here)
+            is_final = outcome.get("how") in ("time", "untried") or self.is_absent(outcome)
             is_final = is_final or self.items[index][0] == "script"
             if not outcome["ok"] and not is_final:
                 # Others were imported before it: what it is by itself counts.
@@ -71,6 +70,11 @@ class Batch:
         else:
             self.alone.remove(index)
         self.outcomes[index] = outcome
+
+    def is_absent(self, outcome):
+        """Tells whether something fails for want of a module that nothing here has: whatever was imported before."""
+        missing = outcome.get("module", "").split(".")[0]
+        return bool(missing) and missing not in self.here
 
     def end(self, status, slow):
         """Takes leave of a child; what it was at is its end's reason."""
@@ -179,7 +183,7 @@ def try_warm(batches, modules, request):
     """Tries everything in a process that has imported before what many need.
 
     What works there works: a module that a rule took is nowhere to be imported from. What doesn't is left to be tried
-    without.
+    without, unless it is for want of what nothing here has.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -214,7 +218,7 @@ def try_warm(batches, modules, request):
             number, outcomes = json.loads(line)
             batch = batches[number]
             for index, outcome in outcomes.items():
-                if outcome["ok"]:
+                if outcome["ok"] or batch.is_absent(outcome):
                     batch.outcomes[int(index)] = outcome
                     batch.waiting.remove(int(index))
     os.waitpid(child, 0)
