@@ -6,8 +6,9 @@ use clap::Args;
 ///
 /// In a sealed room without a network, on a read-only root and as an ordinary user, the image's own Python imports each
 /// distribution's modules, loads every entry point and every shared library; and every library that a file needs is
-/// looked for as the loader would. `--scripts` has it start programs, too. Any image will do, whoever built it. Exits with 4 if something fails that the image
-/// promises: a distribution's own module, a program of one, the standard library, a library that one of them needs.
+/// looked for as the loader would. `--scripts` has it start programs, too. Any image will do, whoever built it. Exits with 4 if
+/// something fails that the image promises: a distribution's own module, a program of one, the standard library, a library that one
+/// of them needs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
