@@ -95,7 +95,7 @@ pub(crate) fn advise(failure: &Failure) -> Advice {
         Failure::Check(error) => foreman::check(error),
         Failure::Broken { .. } => Exit::Proof.help("what is broken stands above, with what it says itself"),
         Failure::Audit(error) => audit(error),
-        Failure::Build(error) => foreman::build(error),
+        Failure::Build(error) => causes::cache_below(error).map_or_else(|| foreman::build(error), store),
     }
 }
 

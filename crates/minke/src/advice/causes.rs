@@ -1,8 +1,10 @@
 //! What to do about causes that many of the foreman's errors share: a server, uv, a signature, a room.
 
+use std::error::Error;
 use std::io::ErrorKind;
 
 use minke_build::{CredentialsUse, FetchError, OutputError, ReleaseError, RunError, UvError};
+use minke_cas::StoreError;
 
 use super::{Advice, Exit, store};
 
@@ -16,6 +18,19 @@ pub(super) const HALF_UPDATED: &str = "the mirror may be half updated: try again
 /// What servers call credentials is theirs; where minke looks for them is ours.
 const PASSWORD: &str =
     "put the name and password for that host into ~/.netrc, or into the address: `https://NAME:PASSWORD@…`";
+
+/// Returns what the cache said if it is the operating system that refuses to read or write it, however deep: a full disk is
+/// no fault of the package that was being unpacked.
+pub(super) fn cache_below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(of_cache @ (StoreError::Io { .. } | StoreError::ReadOnly { .. })) = error.downcast_ref() {
+            return Some(of_cache);
+        }
+        next = error.source();
+    }
+    None
+}
 
 /// Advises on something that cannot be fetched; `missing` says what to do where a server hasn't got it.
 pub(super) fn fetch(error: &FetchError, missing: &str) -> Advice {

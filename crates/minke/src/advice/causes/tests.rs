@@ -44,3 +44,19 @@ fn a_program_that_is_missing_is_told_from_a_shell() {
     insta::assert_snapshot!(missing("/bin/sh"), @"127 the image has no shell; `--entrypoint python` runs Python, and `minke build --shell` adds one");
     insta::assert_snapshot!(missing("serve"), @"127 `--entrypoint` runs another; programs of wheels are in /app/.venv/bin");
 }
+
+#[test]
+fn a_full_disk_is_found_below_what_could_not_be_kept() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot unpack it")]
+    struct Unpack(#[source] StoreError);
+    let full = || StoreError::Io {
+        action: "write",
+        path: "/cache/x".into(),
+        source: std::io::Error::from(ErrorKind::StorageFull),
+    };
+    assert!(cache_below(&Unpack(full())).is_some());
+    assert!(cache_below(&full()).is_some());
+    let damaged = StoreError::Input(std::io::Error::from(ErrorKind::InvalidData));
+    assert!(cache_below(&Unpack(damaged)).is_none());
+}
