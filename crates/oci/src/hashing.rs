@@ -25,7 +25,6 @@ enum Handed {
 }
 
 /// A tar that is hashed as far as this.
-#[derive(Clone)]
 pub(crate) struct Hashed {
     pub(crate) hasher: Hasher,
     /// In bytes.
@@ -67,7 +66,7 @@ impl Pieces {
 pub(crate) fn hash(
     Hashed { mut hasher, mut size }: Hashed,
     bring: impl FnOnce(&Pieces) -> Result<(), LayerError> + Send,
-) -> Result<((DiffId, u64), Vec<Hashed>), LayerError> {
+) -> Result<((DiffId, u64), Vec<Hasher>), LayerError> {
     let mut borders = Vec::new();
     let (full, handed) = sync_channel::<Handed>(AHEAD);
     let (spent, hashed) = channel();
@@ -82,7 +81,7 @@ pub(crate) fn hash(
                     // Who brings may have brought all by now.
                     let _ = spent.send(piece);
                 }
-                Handed::Border => borders.push(Hashed { hasher: hasher.clone(), size }),
+                Handed::Border => borders.push(hasher.clone()),
             }
         }
         brought.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

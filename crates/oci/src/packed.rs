@@ -98,7 +98,7 @@ pub(crate) fn hash(
     if is_worth && !left.is_empty() {
         progress.steps.truncate(begun);
         let steps = left.iter().zip(&borders);
-        let steps = steps.map(|(segment, border)| (segment.blob.digest.hex(), border.hasher.state()));
+        let steps = steps.map(|(segment, border)| (segment.blob.digest.hex(), border.state()));
         progress.steps.extend(steps);
         store.remember(PROGRESS, &key, &progress)?;
     }

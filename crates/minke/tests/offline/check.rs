@@ -13,7 +13,7 @@ fn table(stdout: &str) -> String {
 }
 
 /// A town with an image of these wheels, where rooms can be made.
-fn town(wheels: &[Wheel]) -> Option<Town> {
+pub(crate) fn town(wheels: &[Wheel]) -> Option<Town> {
     let town = Town::with(wheels)?;
     if !User::Myself.can_make_containers() {
         skip("this machine makes no containers");

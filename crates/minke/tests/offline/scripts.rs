@@ -1,10 +1,10 @@
 //! Programs of distributions that are started with `--help`, where somebody says that this is harmless.
 
 use insta::assert_snapshot;
-use minke_testkit::{Wheel, skip};
-use serde_json::Value;
+use minke_testkit::Wheel;
 
-use crate::town::{Ran, Town, User};
+use crate::check::town;
+use crate::slim::put_back;
 
 /// A distribution whose modules can be imported without the files that its programs read: one names what it misses, one
 /// ends in silence, one never ended well.
@@ -24,34 +24,12 @@ fn wheel() -> Wheel {
         .entry_point("toy-never", "toy_tool.main:never")
 }
 
-/// A town with a project of these wheels, where rooms can be made.
-fn town(wheels: &[Wheel]) -> Option<Town> {
-    let town = Town::with(wheels)?;
-    if !User::Myself.can_make_containers() {
-        skip("this machine makes no containers");
-        return None;
-    }
-    town.project("shop", wheels);
-    Some(town)
-}
-
-/// What was put back: by which rule, for what, and why.
-fn put_back(ran: &Ran) -> Vec<String> {
-    let built: Value = serde_json::from_str(&ran.stdout).unwrap();
-    let all = built["ladder"]["put_back"].as_array().unwrap();
-    let line = |back: &Value| {
-        let text = |key: &str| back[key].as_str().unwrap().to_owned();
-        format!("{} of {} for {}: {}", text("rule"), text("owner"), text("broken"), text("why"))
-    };
-    all.iter().map(line).collect()
-}
-
 #[test]
 fn what_a_program_reads_is_put_back_where_it_is_said_that_starting_it_is_harmless() {
     let Some(town) = town(&[wheel()]) else { return };
     let build = |more: &[&str]| {
         let ran = town.succeeds(&[&["build", "--json", "--profile", "lean", "shop"], more].concat());
-        (put_back(&ran), ran.stderr)
+        (put_back(&ran.stdout), ran.stderr)
     };
     let (unseen, stderr) = build(&[]);
     assert_eq!(unseen, [""; 0], "{stderr}");

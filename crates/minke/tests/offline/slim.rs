@@ -186,7 +186,7 @@ fn reference(built: &str) -> String {
 }
 
 /// Says what was put back: by which rule, from whom, and what broke.
-fn put_back(built: &str) -> Vec<String> {
+pub(crate) fn put_back(built: &str) -> Vec<String> {
     let built: Value = serde_json::from_str(built).unwrap();
     let all = built["ladder"]["put_back"].as_array().unwrap();
     let line = |back: &Value| {
