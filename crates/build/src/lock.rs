@@ -26,6 +26,7 @@ use crate::secrets;
 use crate::settings::Settings;
 use crate::uv::{FindUvError, Resolver};
 use crate::workshop::BackendError;
+use compile::Compiled;
 
 pub use compile::MetadataOf;
 
@@ -173,8 +174,14 @@ pub fn distributions<F: FnOnce() -> Result<Resolver, FindUvError>>(
                     "`{file}` is not read, so other versions may be chosen; `{export}` writes what is read"
                 ));
             }
-            let text = resolve(project, unresolved, (settings, policy), target, means)?;
-            if let Some(lock) = unresolved.lock.as_ref().filter(|_| policy.locks == LockPolicy::Update) {
+            let (text, untold) = resolve(project, unresolved, (settings, policy), target, means)?;
+            let lock = unresolved.lock.as_ref().filter(|_| policy.locks == LockPolicy::Update);
+            if !untold.is_empty() {
+                reporter.warn(format!(
+                    "nothing is locked, and what {} needs is not built: that is known only once it is built itself",
+                    untold.join(" and ")
+                ));
+            } else if let Some(lock) = lock {
                 keep(&project.root.join(lock), &text, reporter)?;
             }
             (lock_of(unresolved), text, from_sources(settings)?)
@@ -265,14 +272,14 @@ fn exported<F: FnOnce() -> Result<Resolver, FindUvError>>(
     Ok(answer.pylock)
 }
 
-/// Resolves what no lock pins, and returns the text of the lock to keep.
+/// Resolves what no lock pins; returns the text of the lock to keep, and what needs more than it says.
 fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
     project: &Project,
     unresolved: &Unresolved,
     (settings, policy): (&Settings, Policy<'_>),
     target: &Target,
     means: Means<'_, F>,
-) -> Result<String, LockStepError> {
+) -> Result<(String, Vec<String>), LockStepError> {
     let file = || unresolved.name.clone();
     let lock = || lock_of(unresolved).to_owned();
     match (policy.locks, &unresolved.previous) {
@@ -305,7 +312,8 @@ fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
         (Source::Backend, None) => return Err(LockStepError::Unbuilt { what: file() }),
         (Source::File, _) => Inputs::Files(vec![file().into()]),
     };
-    let mut pylock = compile::compile((&uv, means.store), request, (target, &file()), means.metadata_of)?;
+    let Compiled { mut pylock, untold } =
+        compile::compile((&uv, means.store), request, (target, &file()), means.metadata_of)?;
     uv.version().into_iter().for_each(means.note_uv);
     if let Some(wheel) = means.own_wheel.and_then(wheel_name) {
         pylock.remove(&wheel.name().to_string());
@@ -318,7 +326,7 @@ fn resolve<F: FnOnce() -> Result<Resolver, FindUvError>>(
     let text = pylock.text();
     let fingerprint =
         unresolved.fingerprint(&project.root, &asked(settings, Some(target)), &text).map_err(unread)?;
-    Ok(project::marked(&text, &fingerprint, target))
+    Ok((project::marked(&text, &fingerprint, target), untold))
 }
 
 /// Returns what of the settings a lock depends on.
@@ -363,7 +371,8 @@ pub fn resolve_lines(
     request.inputs = Inputs::Lines(lines);
     request.newest = newest.map(str::to_owned);
     let file = "build-system.requires";
-    let mut pylock = compile::compile((uv, store), request, (target, file), Some(metadata_of))?;
+    let Compiled { mut pylock, untold: _ } =
+        compile::compile((uv, store), request, (target, file), Some(metadata_of))?;
     pylock.hide_secrets();
     let lock = Lock::parse(&pylock.text())
         .map_err(|source| LockStepError::Lock { file: file.to_owned(), source })?;

@@ -279,7 +279,7 @@ impl Foreman<'_> {
 
     /// Locks every wheel, and builds what has none: the user's own, and all others.
     fn wheels(&self, project: &Project, base: &Base) -> Result<(Vec<Wheel>, Vec<Wheel>), BuildError> {
-        self.at_work((project, base), |workshop, mut needs, for_backend| {
+        self.at_work((project, base), None, |workshop, mut needs, for_backend| {
             if needs.directories.is_empty() && needs.sources.is_empty() {
                 return Ok((Vec::new(), needs.wheels));
             }
@@ -294,9 +294,12 @@ impl Foreman<'_> {
     }
 
     /// Locks what the project needs, and hands it to who builds what has no wheel.
+    ///
+    /// What cannot be built to say its needs is an error, or is taken down where others are wanted all the same.
     fn at_work<T>(
         &self,
         (project, base): (&Project, &Base),
+        untold: Option<&making::Untold>,
         work: impl FnOnce(&Workshop<'_>, Needs, &Resolving<'_>) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
         let scratch = self.store.scratch()?;
@@ -341,7 +344,16 @@ impl Foreman<'_> {
             yard: yard.map(|(distribution, platform)| Yard { platform, base: &distribution.roots }),
         };
         let for_backend = || resolver().map_err(BackendError::Uv);
-        let metadata_of = |about: &Distribution| workshop.metadata(about, &[], &for_backend);
+        let metadata_of = |about: &Distribution| {
+            let began = Instant::now();
+            match (workshop.metadata(about, &[], &for_backend), untold) {
+                (Err(error), Some(untold)) => {
+                    untold.take_down(about, began.elapsed(), &error);
+                    Ok(None)
+                }
+                (told, _) => told.map(Some),
+            }
+        };
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let own = workshop.own_wheel(for_backend, scratch.path(), &self.request.upgrade);
             let own = own.map_err(|error| blame(BuildError::Backend(error)))?;

@@ -17,8 +17,15 @@ use super::LockStepError;
 use crate::pylock::Pylock;
 use crate::workshop::BackendError;
 
-/// Builds something and returns what its metadata says.
-pub type MetadataOf<'build> = dyn Fn(&Distribution) -> Result<String, BackendError> + 'build;
+/// Builds something and returns what its metadata says; none where it cannot be built and all else is wanted still.
+pub type MetadataOf<'build> = dyn Fn(&Distribution) -> Result<Option<String>, BackendError> + 'build;
+
+/// What uv has resolved.
+pub(super) struct Compiled {
+    pub(super) pylock: Pylock,
+    /// What couldn't be built to say its needs: by what is here, it has none.
+    pub(super) untold: Vec<String>,
+}
 
 /// More than any project has that say their needs only when they are built.
 const MOST: usize = 100;
@@ -29,20 +36,20 @@ pub(super) fn compile(
     mut request: CompileRequest,
     (target, file): (&Target, &str),
     metadata_of: Option<&MetadataOf<'_>>,
-) -> Result<Pylock, LockStepError> {
+) -> Result<Compiled, LockStepError> {
     let failed = |source| LockStepError::Resolve { file: file.to_owned(), target: *target, source };
     let scratch = store.scratch().map_err(LockStepError::Remember)?;
     let known = scratch.path().join("known");
     std::fs::create_dir(&known).map_err(LockStepError::Scratch)?;
     request.builds = Builds::Blocked;
     request.find_links.push(known.clone());
-    let mut told = Vec::new();
+    let (mut told, mut untold) = (Vec::new(), Vec::new());
     loop {
         let error = match uv.compile(&request) {
             Ok(answer) => {
                 let mut pylock = Pylock::read(&answer.pylock).map_err(LockStepError::Pylock)?;
                 pylock.forget_wheels_below(&known);
-                return Ok(pylock);
+                return Ok(Compiled { pylock, untold });
             }
             Err(error) => error,
         };
@@ -55,6 +62,10 @@ pub(super) fn compile(
         let about = distribution(uv, &request, (&name, &version), (target, scratch.path()))?;
         let metadata = metadata_of(&about)
             .map_err(|source| LockStepError::Metadata { what: unbuilt.clone(), source: Box::new(source) })?;
+        if metadata.is_none() {
+            untold.push(unbuilt.clone());
+        }
+        let metadata = metadata.unwrap_or_else(|| needing_nothing(&name, &version));
         write(&known, &name, &version, &metadata)?;
         told.push(unbuilt);
     }
@@ -77,7 +88,7 @@ fn distribution(
     let failed = |source: UvError| LockStepError::Resolve { file: line.clone(), target: *target, source };
     let supposed = scratch.join("supposed");
     std::fs::create_dir_all(&supposed).map_err(LockStepError::Scratch)?;
-    write(&supposed, name, version, &format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"))?;
+    write(&supposed, name, version, &needing_nothing(name, version))?;
     let request = CompileRequest {
         inputs: Inputs::Lines(vec![line.clone()]),
         extras: Extras::None,
@@ -96,6 +107,10 @@ fn distribution(
     let found = lock.select(target, &selection).map_err(LockStepError::Select)?;
     let found = found.into_iter().find(|distribution| distribution.name == *name);
     found.ok_or(LockStepError::Unbuilt { what: line })
+}
+
+fn needing_nothing(name: &PackageName, version: &Version) -> String {
+    format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 }
 
 fn write(

@@ -1,10 +1,14 @@
 //! Wheels alone: every one that a project needs and that has only sources, without an image.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use minke_python::{Distribution, PackageName, Version};
 use serde::Serialize;
 
 use super::{BuildError, Foreman, Grounded, Hop, Unit, locks};
+use crate::wheels::Wheel;
+use crate::workshop::{BackendError, Sources};
 
 /// What came of a source distribution.
 #[derive(Clone, Debug, Serialize)]
@@ -23,24 +27,61 @@ pub struct Made {
     pub because: Vec<String>,
 }
 
+impl Made {
+    fn built(sources: &Sources, took: Duration, wheel: &Wheel) -> Self {
+        let version = sources.version.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (name, size) = (sources.name.to_string(), wheel.size);
+        Self { name, version, wheel: Some(wheel.name.to_string()), size, took, because: Vec::new() }
+    }
+
+    fn failed(
+        (name, version): (&PackageName, Option<&Version>),
+        took: Duration,
+        error: &BackendError,
+    ) -> Self {
+        let version = version.map(ToString::to_string).unwrap_or_default();
+        Self { name: name.to_string(), version, wheel: None, size: 0, took, because: chain(error) }
+    }
+}
+
+/// What couldn't be built while its needs were asked for.
+#[derive(Default)]
+pub(super) struct Untold(RefCell<Vec<Made>>);
+
+impl Untold {
+    pub(super) fn take_down(&self, what: &Distribution, took: Duration, error: &BackendError) {
+        self.0.borrow_mut().push(Made::failed((&what.name, what.version.as_ref()), took, error));
+    }
+
+    /// Returns what became of some sources, if they were among it: they aren't built once more.
+    fn of(&self, sources: &Sources) -> Option<Made> {
+        let version = sources.version.as_ref().map(ToString::to_string).unwrap_or_default();
+        let is_it = |made: &&Made| made.name == sources.name.as_str() && made.version == version;
+        self.0.borrow().iter().find(is_it).cloned()
+    }
+}
+
 impl Foreman<'_> {
     pub(super) fn make_wheels(&self, grounded: Grounded) -> Result<Vec<Made>, BuildError> {
         let base = self.base()?;
         let project = self.project(&base.target)?;
-        let made = self.at_work((&project, &base), |workshop, needs, for_backend| {
+        let untold = Untold::default();
+        let made = self.at_work((&project, &base), Some(&untold), |workshop, needs, for_backend| {
             self.hop(Hop::Wheels, Unit::Pieces, |meter| {
                 meter.expect(needs.sources.len() as u64);
                 let made = needs.sources.iter().map(|sources| {
                     let began = Instant::now();
-                    let built = workshop.wheel_of(sources, &[], for_backend);
+                    let made = untold.of(sources).unwrap_or_else(|| {
+                        match workshop.wheel_of(sources, &[], for_backend) {
+                            Ok(wheel) => Made::built(sources, began.elapsed(), &wheel),
+                            Err(error) => {
+                                let what = (&sources.name, sources.version.as_ref());
+                                Made::failed(what, began.elapsed(), &error)
+                            }
+                        }
+                    });
                     meter.advance(1);
-                    let version = sources.version.as_ref().map(ToString::to_string).unwrap_or_default();
-                    let (wheel, size, because) = match built {
-                        Ok(wheel) => (Some(wheel.name.to_string()), wheel.size, Vec::new()),
-                        Err(error) => (None, 0, chain(&error)),
-                    };
-                    let name = sources.name.to_string();
-                    Made { name, version, wheel, size, took: began.elapsed(), because }
+                    made
                 });
                 Ok(made.collect::<Vec<Made>>())
             })

@@ -271,9 +271,12 @@ fn hostile_archives_are_refused() {
 
 #[test]
 fn wheels_are_built_without_an_image_and_shared() {
-    let broken = sdist("toy-bad", &[], "").file("imports", "raise SystemExit('no luck')");
-    let index = Index::new().sdist(&sdist("toy-raw", &[], "")).sdist(&broken);
-    let Some(shop) = shop(index, "toy-bad\ntoy-raw\n") else { return };
+    let fails = |sdist: Sdist| sdist.file("imports", "raise SystemExit('no luck')");
+    let index = Index::new()
+        .sdist(&sdist("toy-raw", &[], ""))
+        .sdist(&fails(sdist("toy-bad", &[], "")))
+        .sdist(&fails(dynamic("toy-mute", "")));
+    let Some(shop) = shop(index, "toy-bad\ntoy-mute\ntoy-raw\n") else { return };
     let build = ["build", "-r", "shop/requirements.txt"];
     let ran = shop.wheels(&build);
     if ran.stdout.contains("without a sealed room") {
@@ -291,10 +294,16 @@ fn wheels_are_built_without_an_image_and_shared() {
     assert_eq!(ran.status, 3, "{}", ran.stderr);
     assert_snapshot!(table.join("\n"), @r"
         toy-bad 1.0 … built
+        toy-mute 1.0 … built
         toy-raw 1.0 … toy_raw-1.0-py3-none-any.whl
 
         toy-bad:
           cannot build `toy_bad-1.0.tar.gz`
+          the build backend `backend` failed with exit code 1:
+          no luck
+
+        toy-mute:
+          cannot build `toy_mute-1.0.tar.gz`
           the build backend `backend` failed with exit code 1:
           no luck
     ");
@@ -320,6 +329,22 @@ fn wheels_are_built_without_an_image_and_shared() {
     let ran = shop.wheels(&build);
     let table: Vec<String> = ran.stdout.lines().skip(1).take(1).map(what).collect();
     assert_snapshot!(table.join("\n"), @"toy-bad 1.0 … built");
+}
+
+#[test]
+fn what_cannot_be_built_to_say_its_needs_is_in_no_lock() {
+    let mute = dynamic("toy-mute", "Requires-Dist: toy-raw\n").file("imports", "raise SystemExit('no luck')");
+    let index = Index::new().sdist(&sdist("toy-raw", &[], "")).sdist(&mute);
+    let Some(shop) = shop(index, "toy-mute\n") else { return };
+    let ran = shop.wheels(&["build", "shop"]);
+    if ran.stdout.contains("without a sealed room") {
+        return skip("this machine seals no rooms");
+    }
+    assert_eq!(ran.status, 3, "{}", ran.stderr);
+    assert_eq!(ran.stdout.matches("cannot be built").count(), 1, "{}", ran.stdout);
+    let told = "nothing is locked, and what toy-mute==1.0 needs is not built";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(!shop.town.path("shop/pylock.toml").exists());
 }
 
 #[test]
