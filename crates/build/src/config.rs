@@ -6,6 +6,7 @@ use std::time::Duration;
 use minke_cas::Epoch;
 use minke_oci::{HealthTest, Healthcheck, Image, ImageConfig, Platform, PortError};
 
+use crate::nearest::suggestion;
 use crate::request::Entry;
 use crate::settings::{Origin, Said, Settings};
 
@@ -49,10 +50,7 @@ pub enum SettingError {
         source: globset::Error,
     },
     /// A rule that is switched on or off isn't there.
-    #[error(
-        "`slim.rules` names `{name}`, which is no rule{}",
-        nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
-    )]
+    #[error("`slim.rules` names `{name}`, which is no rule{}", suggestion(nearest.as_slice()))]
     Rule {
         /// What was said.
         name: String,

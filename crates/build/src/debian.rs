@@ -25,6 +25,7 @@ pub use error::{DebianError, KeyringProblem};
 
 use crate::event::Reporter;
 use crate::mirrors;
+use crate::nearest::nearest;
 use crate::request::Host;
 use crate::settings::{Origin, Said, Settings};
 use crate::system_lock::LockedArchive;
@@ -220,7 +221,7 @@ impl Debian {
             let index = self.index(client, store)?;
             closure(index, &names, options).map_err(|error| match error {
                 ClosureError::UnknownRoot { name } => {
-                    DebianError::Unknown { nearest: nearest(index, name.as_str()), name }
+                    DebianError::Unknown { nearest: nearest(name.as_str(), index.names()).collect(), name }
                 }
                 error => DebianError::Closure(error),
             })
@@ -355,20 +356,6 @@ impl Opened {
         let added = index.add(&self.archive, file.compression, reader);
         added.map(|_count| ()).map_err(|source| DebianError::Index { suite: suite(), source })
     }
-}
-
-/// How many near names an error lists.
-const LISTED: usize = 3;
-
-/// Returns the packages whose names differ least from one that there isn't.
-fn nearest(index: &PackageIndex, name: &str) -> Vec<String> {
-    let near = index.names().filter_map(|there| {
-        let distance = strsim::damerau_levenshtein(name, there);
-        (distance <= 1 + name.len() / 4).then_some((distance, there))
-    });
-    // An archive may list several versions of one package.
-    let near: BTreeSet<(usize, &str)> = near.collect();
-    near.into_iter().take(LISTED).map(|(_, there)| there.to_owned()).collect()
 }
 
 /// What it means that an archive isn't there.

@@ -23,6 +23,7 @@ mod likely;
 pub mod lock;
 mod mirrors;
 pub mod native;
+mod nearest;
 pub mod needs;
 mod outside;
 pub mod parts;

@@ -345,14 +345,7 @@ impl Foreman<'_> {
         };
         let for_backend = || resolver().map_err(BackendError::Uv);
         let metadata_of = |about: &Distribution| {
-            let began = Instant::now();
-            match (workshop.metadata(about, &[], &for_backend), untold) {
-                (Err(error), Some(untold)) => {
-                    untold.take_down(about, began.elapsed(), &error);
-                    Ok(None)
-                }
-                (told, _) => told.map(Some),
-            }
+            making::told(untold, about, || workshop.metadata(about, &[], &for_backend))
         };
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let own = workshop.own_wheel(for_backend, scratch.path(), &self.request.upgrade);

@@ -35,6 +35,7 @@ pub use uncompiled::Uncompiled;
 pub use unneeded::{imported, unneeded};
 
 use crate::config::SettingError;
+use crate::nearest::nearest;
 use crate::parts::Part;
 use crate::settings::{Profile, Settings, SlimWishes};
 
@@ -79,10 +80,8 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SettingError> {
         }
         let mut names = wishes.rules.keys();
         if let Some(name) = names.find(|name| Rules::shipped().get(name).is_none()) {
-            let near = |rule: &Rule| (strsim::damerau_levenshtein(name, &rule.name), rule.name.clone());
-            let nearest = Rules::shipped().iter().map(near).min();
-            let nearest = nearest.filter(|(distance, _)| *distance <= 1 + name.len() / 3);
-            return Err(SettingError::Rule { name: name.clone(), nearest: nearest.map(|(_, name)| name) });
+            let nearest = nearest(name, Rules::shipped().iter().map(|rule| rule.name.as_str())).next();
+            return Err(SettingError::Rule { name: name.clone(), nearest });
         }
     }
     Ok(())

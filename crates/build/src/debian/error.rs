@@ -8,6 +8,7 @@ use minke_distro::{
 };
 use minke_net::FetchError;
 
+use crate::nearest::suggestion;
 use crate::settings::Origin;
 
 /// The distribution's packages cannot be had.
@@ -163,14 +164,5 @@ impl DebianError {
     /// Of an address that an archive's own leads to, which were found in the machine's sources or the settings.
     pub(super) fn address(source: SourceUrlError) -> Self {
         Self::Mirror { origin: Origin::Default, source }
-    }
-}
-
-fn suggestion(nearest: &[String]) -> String {
-    let quoted: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
-        None => String::new(),
-        Some((only, [])) => format!("; did you mean {only}?"),
-        Some((last, others)) => format!("; did you mean {} or {last}?", others.join(", ")),
     }
 }

@@ -49,15 +49,32 @@ impl Made {
 pub(super) struct Untold(RefCell<Vec<Made>>);
 
 impl Untold {
-    pub(super) fn take_down(&self, what: &Distribution, took: Duration, error: &BackendError) {
-        self.0.borrow_mut().push(Made::failed((&what.name, what.version.as_ref()), took, error));
-    }
-
     /// Returns what became of some sources, if they were among it: they aren't built once more.
     fn of(&self, sources: &Sources) -> Option<Made> {
         let version = sources.version.as_ref().map(ToString::to_string).unwrap_or_default();
         let is_it = |made: &&Made| made.name == sources.name.as_str() && made.version == version;
         self.0.borrow().iter().find(is_it).cloned()
+    }
+}
+
+/// Builds something for what its metadata says; what cannot be built is taken down where there is somewhere to, and
+/// has none.
+///
+/// # Errors
+/// Those of the build, where they are not taken down.
+pub(super) fn told(
+    untold: Option<&Untold>,
+    what: &Distribution,
+    metadata: impl FnOnce() -> Result<String, BackendError>,
+) -> Result<Option<String>, BackendError> {
+    let began = Instant::now();
+    match (metadata(), untold) {
+        (Err(error), Some(Untold(untold))) => {
+            let failed = Made::failed((&what.name, what.version.as_ref()), began.elapsed(), &error);
+            untold.borrow_mut().push(failed);
+            Ok(None)
+        }
+        (metadata, _) => metadata.map(Some),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::Found;
+use crate::nearest::{nearest, suggestion};
 
 /// The programs that are started with `--help`: those of the installed distributions, by their names.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -52,16 +53,12 @@ impl From<Scripts> for Raw {
 
 /// Somebody wishes to have a program started that no installed distribution has.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no installed distribution has a console script `{name}`{}", suggestion(nearest.as_deref()))]
+#[error("no installed distribution has a console script `{name}`{}", suggestion(nearest.as_slice()))]
 pub struct NoScript {
     /// What it is called.
     pub name: String,
     /// What is called nearly the same.
     pub nearest: Option<String>,
-}
-
-fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 impl Scripts {
@@ -87,9 +84,8 @@ impl Scripts {
         let Self::Named(names) = self else { return Ok(()) };
         let there: BTreeSet<&String> = found.into_iter().flat_map(|found| &found.scripts).collect();
         names.iter().find(|name| !there.contains(name)).map_or(Ok(()), |name| {
-            let near = there.iter().map(|other| (strsim::damerau_levenshtein(name, other), *other));
-            let nearest = near.filter(|(distance, _)| *distance <= 1 + name.len() / 3).min();
-            Err(NoScript { name: name.clone(), nearest: nearest.map(|(_, other)| other.clone()) })
+            let nearest = nearest(name, there.iter().map(|other| other.as_str())).next();
+            Err(NoScript { name: name.clone(), nearest })
         })
     }
 }

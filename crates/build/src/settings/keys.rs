@@ -1,17 +1,15 @@
 //! The keys that `[tool.minke]` may have, so that a typing error is found and the right one named.
 
+use crate::nearest::{nearest, suggestion};
+
 /// A key that minke doesn't know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{key}`{}", suggestion(nearest.as_deref()))]
+#[error("`{key}`{}", suggestion(nearest.as_slice()))]
 pub struct UnknownKey {
     /// The key, with the tables it is in.
     pub key: String,
     /// The known key that differs least, if one is near.
     pub nearest: Option<String>,
-}
-
-fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default()
 }
 
 const TOP: &[&str] = &[
@@ -93,14 +91,10 @@ fn check_named(tables: Option<&toml::Value>, prefix: &str, known: &[&str]) -> Re
 fn check_table(table: &toml::Table, prefix: &str, known: &[&str]) -> Result<(), UnknownKey> {
     let unknown = table.keys().find(|key| !known.contains(&key.as_str()));
     unknown.map_or(Ok(()), |key| {
-        let nearest = known
-            .iter()
-            .map(|candidate| (strsim::damerau_levenshtein(key, candidate), candidate))
-            .filter(|(distance, _)| *distance <= 1 + key.len() / 3)
-            .min();
+        let nearest = nearest(key, known.iter().copied()).next();
         Err(UnknownKey {
             key: format!("{prefix}{key}"),
-            nearest: nearest.map(|(_, candidate)| format!("{prefix}{candidate}")),
+            nearest: nearest.map(|known| format!("{prefix}{known}")),
         })
     })
 }

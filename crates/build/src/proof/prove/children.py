@@ -2,6 +2,8 @@
 
 # How many seconds it may take to import for all what many need.
 WARMING = 60
+# How many bytes all children may hold, for each that runs at once, as long as more are started.
+SHARE = 32 << 20
 # How many threads linear algebra starts as it is loaded.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -128,6 +130,15 @@ def run(batch, todo, pipes, limits):
         os._exit(0)
 
 
+def held(process):
+    """Returns how many bytes a process holds that no other does."""
+    try:
+        with open("/proc/%d/smaps_rollup" % process) as lines:
+            return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_Dirty:"))
+    except OSError:
+        return 0
+
+
 def ended(batch, limit):
     """Returns the status of a child that has ended, and whether it was too slow; else none."""
     slow = time.monotonic() - batch.since > limit
@@ -141,16 +152,25 @@ def ended(batch, limit):
 
 
 def work(batches, request, report):
-    waiting = sorted(batches, key=lambda batch: len(batch.items))
-    running = []
+    """Tries batches, of which the last take the most.
+
+    Half of the children begin with those and half with the others, which wait as long as much is held: what the
+    largest distributions import does not fit into memory twice everywhere.
+    """
+    waiting, running, last = list(batches), [], set()
     while waiting or running:
         while waiting and len(running) < request["jobs"]:
-            batch = waiting.pop()
+            is_last = 2 * len(last) <= len(running)
+            if not is_last and sum(held(batch.child) for batch in running) > SHARE * request["jobs"]:
+                break
+            batch = waiting.pop() if is_last else waiting.pop(0)
             if not batch.next():
                 report(batch)
                 continue
             batch.start(request)
             running.append(batch)
+            if is_last:
+                last.add(id(batch))
         if not running:
             break
         poll = select.poll()
@@ -176,6 +196,7 @@ def work(batches, request, report):
                 batch.end(*over)
                 batch.silent = ()
                 running.remove(batch)
+                last.discard(id(batch))
                 waiting.append(batch)
 
 

@@ -138,8 +138,8 @@ def needs_of(requires):
             yield normal(name.group(1)), condition
 
 
-def common(needs, tops):
-    """Returns the modules at the top of what several distributions need, at first what needs the least itself."""
+def reach_of(needs):
+    """Returns what distributions need, and what that needs, however far."""
     reach = {}
     for name in needs:
         found, pending = set(), [name]
@@ -148,7 +148,12 @@ def common(needs, tops):
                 found.add(other)
                 pending.append(other)
         reach[name] = found - {name}
-    often = [name for name in needs if sum(name in others for others in reach.values()) >= COMMON]
+    return reach
+
+
+def common(reach, tops):
+    """Returns the modules at the top of what several distributions need, at first what needs the least itself."""
+    often = [name for name in reach if sum(name in others for others in reach.values()) >= COMMON]
     return [module for name in sorted(often, key=lambda name: (len(reach[name]), name)) for module in tops[name]]
 
 
@@ -238,7 +243,12 @@ def of_distributions(depth, gone, scripts):
         (name, [item for item in items if item[0] != "entry" or is_there(name, item[2])], lacks)
         for name, items, lacks in batches
     ]
-    return batches, provided, common(needs, tops), of_scripts(programs, scripts, is_there)
+    reach, sizes = reach_of(needs), {}
+    for name, items, _ in batches:
+        sizes[name] = sizes.get(name, 0) + len(items)
+    # What is imported with it takes memory, too.
+    batches.sort(key=lambda batch: sum(sizes.get(name, 0) for name in reach[batch[0]] | {batch[0]}))
+    return batches, provided, common(reach, tops), of_scripts(programs, scripts, is_there)
 
 
 def is_package(directory):
