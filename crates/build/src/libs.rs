@@ -267,10 +267,15 @@ impl Seen {
         let failed = |source| LibsError::Read { path: path.to_owned(), source };
         let whole = fs::canonicalize(path).map_err(failed)?;
         if whole.is_dir() {
+            // Further down a wheel is what some package has for its own ends.
+            for (wheel, called) in entries(&whole, path)? {
+                if is_wheel(&wheel.path()) {
+                    self.wheel(&wheel.path(), &called)?;
+                }
+            }
             return self.directory(&whole, path);
         }
-        let is_wheel = path.extension().is_some_and(|extension| extension == "whl");
-        if is_wheel {
+        if is_wheel(path) {
             return self.wheel(&whole, path);
         }
         let facts = facts_of(fs::File::open(&whole).map_err(failed)?).map_err(failed)?;
@@ -306,11 +311,8 @@ impl Seen {
             let path = path.to_owned();
             move |source| LibsError::Read { path, source }
         };
-        let entries = fs::read_dir(directory).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-        let mut entries = entries.map_err(failed(directory))?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let (path, called) = (entry.path(), called.join(entry.file_name()));
+        for (entry, called) in entries(directory, called)? {
+            let path = entry.path();
             let kind = entry.file_type().map_err(failed(&path))?;
             if kind.is_dir() {
                 self.directory(&path, &called)?;
@@ -384,6 +386,22 @@ impl Seen {
         let at: ImagePath = path.to_str()?.parse().ok()?;
         self.tree.insert(&at, entry).ok().map(|_| at)
     }
+}
+
+/// Returns what lies in a directory, by its name, each with what the user calls it.
+fn entries(directory: &Path, called: &Path) -> Result<Vec<(fs::DirEntry, PathBuf)>, LibsError> {
+    let entries = fs::read_dir(directory).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let mut entries = entries.map_err(|source| LibsError::Read { path: directory.to_owned(), source })?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    let with_name = |entry: fs::DirEntry| {
+        let called = called.join(entry.file_name());
+        (entry, called)
+    };
+    Ok(entries.into_iter().map(with_name).collect())
+}
+
+fn is_wheel(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "whl") && path.is_file()
 }
 
 /// Reads what a file says if it is an ELF file.

@@ -238,7 +238,7 @@ fn what_files_need_is_found_in_directories_wheels_and_programs() {
     town.write("tree/bin/text", "no program");
     town.write("tree/plugins/libhuge.so", needs("libtoyhuge.so.1").build());
     town.write("arm.so", needs("libarm.so.1").machine(minke_testkit::Machine::Aarch64).build());
-    let all = ["libs", "wheels/sound.whl", "tree", "arm.so"];
+    let all = ["libs", "wheels", "tree", "arm.so"];
     assert_snapshot!(town.minke(&all).seen(), @r"
         status: 0
         stdout: library           package       brings  kind      needed by
@@ -254,6 +254,8 @@ fn what_files_need_is_found_in_directories_wheels_and_programs() {
         libtoywave1
         stderr: warning: `libnowhere.so.9` is not in bookworm; `wheels/sound.whl/toy_sound.abi3.so` needs it
     ");
+    let wheel = town.minke(&["libs", "--packages", "--quiet", "wheels/sound.whl"]);
+    assert_eq!(wheel.stdout.trim_end(), "libtoysound7", "{}", wheel.stderr);
     let one = town.redacted(&town.succeeds(&["libs", "--json", "tree/bin/program"]).stdout);
     assert_snapshot!(one.trim_end(), @r#"{"platform":"linux/amd64","suite":"bookworm","packages":["libtoywave1"],"libraries":[{"soname":"libtoywave.so.1","weight":"required","package":"libtoywave1","bytes":1000,"needed_by":["TOWN/tree/lib/libown.so.1"]}]}"#);
     assert_snapshot!(town.minke(&["libs", "tree/bin/text"]).seen(), @r"
