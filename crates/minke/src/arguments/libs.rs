@@ -17,7 +17,7 @@ Examples:
   apt-get install $(minke libs --packages .venv)
   minke libs --json /usr/local/bin/uwsgi")]
 pub(crate) struct LibsArguments {
-    /// Directories, wheels, libraries or programs
+    /// Directories, wheels, libraries or programs; of a directory the wheels in it, too
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
     /// Print the packages' names alone, one a line

@@ -254,8 +254,8 @@ fn what_files_need_is_found_in_directories_wheels_and_programs() {
         libtoywave1
         stderr: warning: `libnowhere.so.9` is not in bookworm; `wheels/sound.whl/toy_sound.abi3.so` needs it
     ");
-    let wheel = town.minke(&["libs", "--packages", "--quiet", "wheels/sound.whl"]);
-    assert_eq!(wheel.stdout.trim_end(), "libtoysound7", "{}", wheel.stderr);
+    let alone = town.minke(&["libs", "--packages", "--quiet", "wheels/sound.whl"]);
+    assert_eq!(alone.stdout.trim_end(), "libtoysound7", "{}", alone.stderr);
     let one = town.redacted(&town.succeeds(&["libs", "--json", "tree/bin/program"]).stdout);
     assert_snapshot!(one.trim_end(), @r#"{"platform":"linux/amd64","suite":"bookworm","packages":["libtoywave1"],"libraries":[{"soname":"libtoywave.so.1","weight":"required","package":"libtoywave1","bytes":1000,"needed_by":["TOWN/tree/lib/libown.so.1"]}]}"#);
     assert_snapshot!(town.minke(&["libs", "tree/bin/text"]).seen(), @r"
