@@ -12,6 +12,7 @@
 //! What the room looks like inside is decided by [`crate::furnish`]; here a step is only executed.
 
 mod child;
+mod copies;
 mod filter;
 mod launch;
 pub(crate) mod raw;

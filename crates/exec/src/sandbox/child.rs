@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Rlimit, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
+use super::copies::Copies;
 use super::launch::{Identity, Launch, Namespaces, Report, Stage};
 use super::raw::{self, Cloned};
 use super::steps::{self, Carried, Need};
@@ -20,7 +21,12 @@ const CAPABILITIES: u32 = 64;
 type Failed = (Stage, Errno);
 
 /// Is the room's PID 1: furnishes it, starts the program, and ends with its exit code.
-pub(super) fn init(launch: &Launch, carried: &Carried, report: &OwnedFd, listener: OwnedFd) -> ! {
+pub(super) fn init(
+    launch: &Launch,
+    carried: &Carried,
+    copies: Copies,
+    (report, listener): (&OwnedFd, OwnedFd),
+) -> ! {
     drop(listener);
     let program =
         furnish(launch, carried, report.as_fd()).and_then(|()| start(launch, carried, report.as_fd()));
@@ -29,6 +35,8 @@ pub(super) fn init(launch: &Launch, carried: &Carried, report: &OwnedFd, listene
             // Whoever reads our output must see its end when the program closes it.
             raw::close_from(0, 0);
             lower_init(launch);
+            // The last that lies on the heap was what it is launched with.
+            copies.forget();
             reap(program)
         }
         Err(failed) => give_up(report.as_fd(), failed),

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, Signal, WaitId, WaitIdOptions};
 use rustix::thread::{CapabilitySet, CpuSet};
 
 use super::child;
+use super::copies::Copies;
 use super::filter::Filter;
 use super::raw::{self, Cloned, Vector};
 use super::signals::Forwarding;
@@ -222,11 +223,12 @@ pub(crate) fn launch(launch: Launch, signals: Signals) -> Result<Running, Launch
     let pipe = |errno| LaunchError::Step { what: "make a pipe".to_owned(), errno };
     let (listener, report) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(pipe)?;
     let carried = Carried::room_for(&launch.steps);
+    let copies = Copies::of_process();
     // The child inherits the mask, so that no handler of this process ever runs in it.
     let mask = raw::block_signals();
     let cloned = raw::clone(launch.namespaces.flags());
     let pid = match cloned {
-        Ok(Cloned::Child) => child::init(&launch, &carried, &report, listener),
+        Ok(Cloned::Child) => child::init(&launch, &carried, copies, (&report, listener)),
         Ok(Cloned::Parent(pid)) => Pid::from_raw(pid).expect("a child's pid isn't 0"),
         Err(errno) => {
             raw::restore_signals(mask);

@@ -255,6 +255,20 @@ pub(crate) fn tune_allocator([mapped, at_end, heaps]: [c_int; 3]) {
     let _ = (mapped, at_end, heaps);
 }
 
+/// Returns where a variable of the calling thread lies.
+pub(super) fn thread_variable() -> *const c_int {
+    // SAFETY: it takes nothing, and every thread has one.
+    unsafe { libc::__errno_location() }
+}
+
+/// Lets go of what is written in a piece of this process's memory, which then reads as zeros.
+///
+/// To be called in a copy of the process alone, on memory of which that goes on to use nothing: see [`super::copies`].
+pub(super) fn forget_memory(start: usize, length: usize) {
+    // SAFETY: what is no memory of the process is refused; what is, nothing uses any more, as above.
+    unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) };
+}
+
 /// Has glibc's allocator give back the pages of which nothing is used.
 pub(crate) fn trim_heaps() {
     // SAFETY: it locks each heap that it looks at, and touches nothing that is used.
