@@ -299,13 +299,14 @@ impl Foreman<'_> {
     fn at_work<T>(
         &self,
         (project, base): (&Project, &Base),
-        untold: Option<&making::Untold>,
+        told: Option<&making::Told>,
         work: impl FnOnce(&Workshop<'_>, Needs, &Resolving<'_>) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
         let scratch = self.store.scratch()?;
         let settings = &self.request.settings;
         let find_links: Vec<_> = settings.find_links.iter().map(|path| project.root.join(path)).collect();
         let more = outside::of_project(&self.request.host, &project.root, &find_links);
+        let houses = [find_links, self.wheelhouses(project)].concat();
         // Why there is no resolver, if that is the base's fault.
         let fault = RefCell::new(None);
         let resolver = || {
@@ -338,15 +339,15 @@ impl Foreman<'_> {
             cores: &cores,
             pending: AtomicUsize::new(1),
             supply: &self.supply,
+            houses: &houses,
             wishes: &settings.builds,
             isolation: settings.isolation.as_ref().map_or(BuildIsolation::Room, |said| said.value),
             host: &self.request.host,
             yard: yard.map(|(distribution, platform)| Yard { platform, base: &distribution.roots }),
         };
         let for_backend = || resolver().map_err(BackendError::Uv);
-        let metadata_of = |about: &Distribution| {
-            making::told(untold, about, || workshop.metadata(about, &[], &for_backend))
-        };
+        let metadata_of =
+            |about: &Distribution| making::tell(told, about, || workshop.metadata(about, &[], &for_backend));
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let own = workshop.own_wheel(for_backend, scratch.path(), &self.request.upgrade);
             let own = own.map_err(|error| blame(BuildError::Backend(error)))?;
@@ -362,7 +363,6 @@ impl Foreman<'_> {
             lock::distributions(project, (settings, policy), &base.target, means, self.reporter)
                 .map_err(|error| blame(BuildError::Lock(error)))
         })?;
-        let houses = [find_links, self.wheelhouses(project)].concat();
         let sorted = wheels::sort(self.store, distributions, &base.target, (&project.lock_root, &houses));
         let mut needs = sorted.map_err(BuildError::Wheels)?;
         if project.is_package() && !needs.directories.iter().any(|directory| project.is_here(directory)) {

@@ -1,6 +1,7 @@
 //! Wheels alone: every one that a project needs and that has only sources, without an image.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use minke_python::{Distribution, PackageName, Version};
@@ -28,32 +29,26 @@ pub struct Made {
 }
 
 impl Made {
-    fn built(sources: &Sources, took: Duration, wheel: &Wheel) -> Self {
-        let version = sources.version.as_ref().map(ToString::to_string).unwrap_or_default();
-        let (name, size) = (sources.name.to_string(), wheel.size);
-        Self { name, version, wheel: Some(wheel.name.to_string()), size, took, because: Vec::new() }
-    }
-
-    fn failed(
-        (name, version): (&PackageName, Option<&Version>),
-        took: Duration,
-        error: &BackendError,
-    ) -> Self {
+    fn of(sources: &Sources, took: Duration, wheel: Result<Wheel, Vec<String>>) -> Self {
+        let (name, version) = (sources.name.to_string(), sources.version.as_ref());
         let version = version.map(ToString::to_string).unwrap_or_default();
-        Self { name: name.to_string(), version, wheel: None, size: 0, took, because: chain(error) }
+        let (wheel, size, because) = match wheel {
+            Ok(wheel) => (Some(wheel.name.to_string()), wheel.size, Vec::new()),
+            Err(because) => (None, 0, because),
+        };
+        Self { name, version, wheel, size, took, because }
     }
 }
 
-/// What couldn't be built while its needs were asked for.
+/// What was built while things said what they need, and how long that took; what couldn't be built has reasons.
 #[derive(Default)]
-pub(super) struct Untold(RefCell<Vec<Made>>);
+pub(super) struct Told(RefCell<BTreeMap<(PackageName, Option<Version>), (Duration, Vec<String>)>>);
 
-impl Untold {
-    /// Returns what became of some sources, if they were among it: they aren't built once more.
-    fn of(&self, sources: &Sources) -> Option<Made> {
-        let version = sources.version.as_ref().map(ToString::to_string).unwrap_or_default();
-        let is_it = |made: &&Made| made.name == sources.name.as_str() && made.version == version;
-        self.0.borrow().iter().find(is_it).cloned()
+impl Told {
+    /// Returns how long it took to hear what some sources need, and why they couldn't be built.
+    fn of(&self, sources: &Sources) -> (Duration, Vec<String>) {
+        let what = (sources.name.clone(), sources.version.clone());
+        self.0.borrow().get(&what).cloned().unwrap_or_default()
     }
 }
 
@@ -62,43 +57,38 @@ impl Untold {
 ///
 /// # Errors
 /// Those of the build, where they are not taken down.
-pub(super) fn told(
-    untold: Option<&Untold>,
+pub(super) fn tell(
+    told: Option<&Told>,
     what: &Distribution,
     metadata: impl FnOnce() -> Result<String, BackendError>,
 ) -> Result<Option<String>, BackendError> {
     let began = Instant::now();
-    match (metadata(), untold) {
-        (Err(error), Some(Untold(untold))) => {
-            let failed = Made::failed((&what.name, what.version.as_ref()), began.elapsed(), &error);
-            untold.borrow_mut().push(failed);
-            Ok(None)
-        }
-        (metadata, _) => metadata.map(Some),
-    }
+    let metadata = metadata();
+    let Some(Told(told)) = told else { return metadata.map(Some) };
+    let because = metadata.as_ref().err().map(chain).unwrap_or_default();
+    told.borrow_mut().insert((what.name.clone(), what.version.clone()), (began.elapsed(), because));
+    Ok(metadata.ok())
 }
 
 impl Foreman<'_> {
     pub(super) fn make_wheels(&self, grounded: Grounded) -> Result<Vec<Made>, BuildError> {
         let base = self.base()?;
         let project = self.project(&base.target)?;
-        let untold = Untold::default();
-        let made = self.at_work((&project, &base), Some(&untold), |workshop, needs, for_backend| {
+        let told = Told::default();
+        let made = self.at_work((&project, &base), Some(&told), |workshop, needs, for_backend| {
             self.hop(Hop::Wheels, Unit::Pieces, |meter| {
                 meter.expect(needs.sources.len() as u64);
                 let made = needs.sources.iter().map(|sources| {
                     let began = Instant::now();
-                    let made = untold.of(sources).unwrap_or_else(|| {
-                        match workshop.wheel_of(sources, &[], for_backend) {
-                            Ok(wheel) => Made::built(sources, began.elapsed(), &wheel),
-                            Err(error) => {
-                                let what = (&sources.name, sources.version.as_ref());
-                                Made::failed(what, began.elapsed(), &error)
-                            }
-                        }
-                    });
+                    // What couldn't be built then isn't tried once more.
+                    let (before, because) = told.of(sources);
+                    let wheel = if because.is_empty() {
+                        workshop.wheel_of(sources, &[], for_backend).map_err(|error| chain(&error))
+                    } else {
+                        Err(because)
+                    };
                     meter.advance(1);
-                    made
+                    Made::of(sources, before + began.elapsed(), wheel)
                 });
                 Ok(made.collect::<Vec<Made>>())
             })
@@ -109,6 +99,7 @@ impl Foreman<'_> {
 }
 
 /// Writes an error with all that led to it.
-fn chain(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+fn chain(error: &BackendError) -> Vec<String> {
+    let error: &(dyn std::error::Error + 'static) = error;
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
 }

@@ -61,7 +61,8 @@ impl Workshop<'_> {
         Ok(wheel)
     }
 
-    /// Returns what the metadata of a source distribution says once it is built.
+    /// Returns what the metadata of a source distribution says once it is built, or that of the wheel which is taken
+    /// in place of building it.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -73,9 +74,9 @@ impl Workshop<'_> {
     ) -> Result<String, BackendError> {
         let directory = || PathBuf::from(distribution.name.to_string());
         let unread = |source| BackendError::Wheel { directory: directory(), source: Box::new(source) };
-        let (target, _) = self.bench;
-        let nowhere = (self.project.lock_root.as_path(), &[][..]);
-        let needs = wheels::sort(self.store, vec![distribution.clone()], target, nowhere).map_err(unread)?;
+        let places = (self.project.lock_root.as_path(), self.houses);
+        let needs =
+            wheels::sort(self.store, vec![distribution.clone()], self.target, places).map_err(unread)?;
         let mut wheels = needs.wheels;
         for sources in &needs.sources {
             wheels.push(self.wheel(sources, above, resolver)?);

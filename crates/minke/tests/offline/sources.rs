@@ -348,6 +348,18 @@ fn what_cannot_be_built_to_say_its_needs_is_in_no_lock() {
 }
 
 #[test]
+fn a_wheel_in_place_of_building_says_what_it_needs() {
+    let mute = dynamic("toy-mute", "").file("imports", "raise SystemExit('no luck')");
+    let Some(shop) = shop(Index::new().sdist(&sdist("toy-raw", &[], "")).sdist(&mute), "toy-mute\n") else {
+        return;
+    };
+    let wheel = Wheel::new("toy-mute", "1.0").file("toy_mute.py", "").requires("toy-raw");
+    shop.town.write("house/toy_mute-1.0-py3-none-any.whl", wheel.build());
+    let Some(layout) = shop.builds(&["--wheelhouse", "house"]) else { return };
+    assert_snapshot!(modules(&layout), @"toy_mute toy_raw");
+}
+
+#[test]
 fn sources_at_an_address_are_fetched_and_are_what_their_hash_says() {
     let raw = sdist("toy-raw", &[], "");
     let Some(shop) = shop(Index::new().sdist(&raw), "") else { return };
