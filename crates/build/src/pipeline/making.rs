@@ -40,13 +40,17 @@ impl Made {
     }
 }
 
-/// What was built while things said what they need, and how long that took; what couldn't be built has reasons.
+/// What was built to hear what it needs.
 #[derive(Default)]
-pub(super) struct Told(RefCell<BTreeMap<(PackageName, Option<Version>), (Duration, Vec<String>)>>);
+pub(super) struct Told(RefCell<BTreeMap<Versioned, Heard>>);
+
+type Versioned = (PackageName, Option<Version>);
+
+/// How long it took to hear that, and why it couldn't be built, if so.
+type Heard = (Duration, Vec<String>);
 
 impl Told {
-    /// Returns how long it took to hear what some sources need, and why they couldn't be built.
-    fn of(&self, sources: &Sources) -> (Duration, Vec<String>) {
+    fn of(&self, sources: &Sources) -> Heard {
         let what = (sources.name.clone(), sources.version.clone());
         self.0.borrow().get(&what).cloned().unwrap_or_default()
     }
