@@ -4,6 +4,7 @@ mod app;
 pub(crate) mod base;
 mod ground;
 mod healing;
+mod importing;
 mod inputs;
 mod libraries;
 mod locks;

@@ -44,6 +44,10 @@ pub(super) struct Laid {
     pub(super) added: Added,
     /// What slimming took; none where nothing was slimmed.
     pub(super) tally: Option<Tally>,
+    /// What the user's own files import that may be gone, as far as that was looked for.
+    pub(super) at_risk: BTreeSet<String>,
+    /// What is to be said of it, where it comes from memory.
+    pub(super) said: Vec<Said>,
 }
 
 /// Which of the user's own files go into the app's layer.
@@ -129,13 +133,14 @@ struct Ground {
     upon: Upon,
     scripts: Option<Vec<String>>,
     tally: Option<Tally>,
+    at_risk: BTreeSet<String>,
     said: Vec<Said>,
 }
 
 /// The layer of what is the user's own.
 pub(super) const APP: &str = "app";
 
-const KIND: &str = "ground-8";
+const KIND: &str = "ground-9";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
@@ -145,6 +150,43 @@ impl Foreman<'_> {
         others: &[Wheel],
         app: &App<'_>,
     ) -> Result<Laid, BuildError> {
+        let key = self.key_of_ground((project, base), others, app)?;
+        if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
+            && self.is_still_so(base, (&known.added, known.tally.as_ref()))?
+        {
+            let Ground { layers, added, upon, scripts, tally, at_risk, said } = known;
+            return Ok(Laid { layers, own: Own::All, upon, scripts, added, tally, at_risk, said });
+        }
+        self.ground_anew((project, base), others, app)
+    }
+
+    /// Makes the layers below the app's, whatever is remembered.
+    pub(super) fn ground_anew(
+        &self,
+        (project, base): (&Project, &Base),
+        others: &[Wheel],
+        app: &App<'_>,
+    ) -> Result<Laid, BuildError> {
+        let key = self.key_of_ground((project, base), others, app)?;
+        let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, app));
+        let laid = made?;
+        if matches!(laid.own, Own::All) {
+            let Laid { layers, own: _, upon, scripts, added, tally, at_risk, said: _ } = laid.clone();
+            let next = key.next(&added);
+            let ground = Ground { layers, added, upon, scripts, tally, at_risk, said };
+            for key in [Some(key), next].iter().flatten() {
+                self.store.remember(KIND, key, &ground)?;
+            }
+        }
+        Ok(laid)
+    }
+
+    fn key_of_ground<'key>(
+        &'key self,
+        (project, base): (&'key Project, &Base),
+        others: &'key [Wheel],
+        app: &App<'_>,
+    ) -> Result<GroundKey<'key>, BuildError> {
         let wheels = self.own_wheels(base, app)?.parts.iter();
         let shapes = wheels.map(|part| (part.owner.name(), shape(&part.tree)));
         let copied = app.copied.iter().map(|Copied { from, at, listing }| {
@@ -152,25 +194,7 @@ impl Foreman<'_> {
         });
         let shapes = shapes.chain(copied).collect();
         let imported = self.imported((project, base), app)?;
-        let key = self.ground_key((project, base), others, (shapes, imported))?;
-        if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
-            && self.is_still_so(base, (&known.added, known.tally.as_ref()))?
-        {
-            let Ground { layers, added, upon, scripts, tally, said } = known;
-            self.reporter.repeat(&said);
-            return Ok(Laid { layers, own: Own::All, upon, scripts, added, tally });
-        }
-        let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, app));
-        let laid = made?;
-        if matches!(laid.own, Own::All) {
-            let Laid { layers, own: _, upon, scripts, added, tally } = laid.clone();
-            let next = key.next(&added);
-            let ground = Ground { layers, added, upon, scripts, tally, said };
-            for key in [Some(key), next].iter().flatten() {
-                self.store.remember(KIND, key, &ground)?;
-            }
-        }
-        Ok(laid)
+        self.ground_key((project, base), others, (shapes, imported))
     }
 
     pub(super) fn ground_key<'key>(
@@ -249,7 +273,9 @@ impl Foreman<'_> {
         app: &App<'_>,
     ) -> Result<Laid, BuildError> {
         let (mut later, scripts) = self.others_parts(project, base, others)?;
-        later.extend(self.app_parts((project, base), app)?);
+        let own = self.app_parts((project, base), app)?;
+        let at_risk = self.at_risk(&own)?;
+        later.extend(own);
         let (parts, mut added) = self.with_system(base, later)?;
         let settled = self.settle(parts)?;
         let made = self.made(base)?;
@@ -282,7 +308,8 @@ impl Foreman<'_> {
         let own = Cut { name: APP.to_owned(), parts: own };
         let directories = layers::directories(&own, &whole);
         let own = if is_apart { Own::All } else { Own::These(own.parts) };
-        Ok(Laid { layers, own, upon: Upon { directories, compiler, bench }, scripts, added, tally })
+        let upon = Upon { directories, compiler, bench };
+        Ok(Laid { layers, own, upon, scripts, added, tally, at_risk, said: Vec::new() })
     }
 
     /// Returns the venv and others' wheels, and the scripts of the one that was asked for by name.

@@ -1,7 +1,8 @@
 //! Slimming that is proved: what worked before works after, or the rule that took what it needs is lifted.
 //!
 //! The base and the standard library are proved by themselves, once for all projects that have them; then all that lies
-//! below the app's layer. Nothing of the user's own is looked at, so that an edit of it proves nothing again.
+//! below the app's layer. Of the user's own nothing is tried, so that an edit of it proves nothing again; what it imports
+//! is looked for among what was taken.
 //!
 //! What is lifted stands in `minke.lock`, and is lifted from the beginning where it does: also by who can prove nothing.
 
@@ -85,11 +86,17 @@ impl Foreman<'_> {
         let titles = titles(settled);
         let mut lifts = self.locked_lifts();
         lifts.retain(|lift| !is_outgrown(lift, &titles));
-        let known = of_titles(&lifts, &titles);
-        let healed = match self.is_provable() {
+        let mut known = of_titles(&lifts, &titles);
+        let imported = ready.ledger.iter().map(|ledger| self.imported_in_vain(settled, ledger));
+        let imported: Vec<PutBack> = imported.collect::<Result<Vec<_>, _>>()?.concat();
+        for PutBack { owner, rule, .. } in &imported {
+            known.entry(owner.clone()).or_default().insert(rule.clone());
+        }
+        let mut healed = match self.is_provable() {
             true => self.healed_by_proof(means, (settled, ready), (&slim, known))?,
             false => Healed { lifts: known, ..Healed::default() },
         };
+        healed.put_back.splice(..0, imported);
         self.warn_of(&healed.ailing, settled)?;
         let lift = |PutBack { owner, rule, bytes: _, broken, why }: &PutBack| {
             let (_, version) = titles.iter().find(|(name, _)| name == owner).copied().unwrap_or_default();

@@ -41,7 +41,7 @@ struct Key<'key> {
     module: String,
 }
 
-const KIND: &str = "whole-5";
+const KIND: &str = "whole-6";
 
 impl Foreman<'_> {
     /// Returns all layers.
@@ -82,8 +82,14 @@ impl Foreman<'_> {
         others: &[Wheel],
         app: &App<'_>,
     ) -> Result<Whole, BuildError> {
-        let laid = self.ground((project, base), others, app)?;
-        let top = self.own_layer((project, base), app, &laid)?;
+        let mut laid = self.ground((project, base), others, app)?;
+        let (mut top, at_risk) = self.own_layer((project, base), app, &laid)?;
+        let at_risk = at_risk.difference(&laid.at_risk).cloned().collect();
+        if laid.tally.is_some() && !self.not_own((project, base), app, at_risk)?.is_empty() {
+            laid = self.ground_anew((project, base), others, app)?;
+            (top, _) = self.own_layer((project, base), app, &laid)?;
+        }
+        self.reporter.repeat(&laid.said);
         let Laid { mut layers, scripts, added, tally, .. } = laid;
         layers.extend(top);
         let scripts = match scripts {

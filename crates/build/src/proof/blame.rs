@@ -62,19 +62,8 @@ pub fn named(tried: &Tried, ledger: &SlimLedger) -> Option<Suspect> {
         let (taken, removal) = ledger.at(&path?)?;
         Some(Suspect { owner: taken.owner.clone(), rule: removal.rule.clone() })
     };
-    let by = |is_it: &dyn Fn(&ImagePath) -> bool| {
-        let mut gone = removals(ledger).filter(|(_, removal)| removal.effect != Effect::Smaller);
-        let (owner, removal) = gone.find(|(_, removal)| is_it(&removal.path))?;
-        Some(Suspect { owner: owner.to_owned(), rule: removal.rule.clone() })
-    };
-    let by_module = || {
-        let module = tried.module.as_ref()?;
-        let files = files_of(module);
-        let by_file = by(&|path| files.iter().any(|file| is_file_of(path, file)));
-        // A directory is a module of its own, as long as anything is in it.
-        let directory = format!("/site-packages/{}/", module.replace('.', "/"));
-        by_file.or_else(|| by(&|path| module.contains('.') && path.as_str().contains(&directory)))
-    };
+    let by = |is_it: &dyn Fn(&ImagePath) -> bool| of_path(ledger, is_it);
+    let by_module = || of_module(tried.module.as_ref()?, ledger);
     // A library is asked for by its name alone.
     let by_name = || {
         let name = tried.file.as_deref().filter(|file| !file.contains('/') && !file.is_empty())?;
@@ -82,6 +71,23 @@ pub fn named(tried: &Tried, ledger: &SlimLedger) -> Option<Suspect> {
     };
     let by_message = || by(&|path| tried.message.contains(path.as_str()));
     by_file().or_else(by_module).or_else(by_name).or_else(by_message)
+}
+
+/// Returns the rule that took a module, by its dotted name.
+pub fn of_module(module: &str, ledger: &SlimLedger) -> Option<Suspect> {
+    let files = files_of(module);
+    let by_file = of_path(ledger, &|path| files.iter().any(|file| is_file_of(path, file)));
+    // A directory is a module of its own, as long as anything is in it.
+    let directory = format!("/site-packages/{}/", module.replace('.', "/"));
+    let is_within = |path: &ImagePath| module.contains('.') && path.as_str().contains(&directory);
+    by_file.or_else(|| of_path(ledger, &is_within))
+}
+
+/// Returns the rule that took a file, or put a link in its place.
+fn of_path(ledger: &SlimLedger, is_it: &dyn Fn(&ImagePath) -> bool) -> Option<Suspect> {
+    let mut gone = removals(ledger).filter(|(_, removal)| removal.effect != Effect::Smaller);
+    let (owner, removal) = gone.find(|(_, removal)| is_it(&removal.path))?;
+    Some(Suspect { owner: owner.to_owned(), rule: removal.rule.clone() })
 }
 
 /// Returns the rule that took a library which a file doesn't find any more, or that changed the file itself.

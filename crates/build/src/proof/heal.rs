@@ -132,14 +132,22 @@ fn lift(healed: &mut Healed, ledger: &SlimLedger, guilty: Vec<(Suspect, String, 
     for (suspect, broken, why) in guilty {
         if blame::lift(&mut healed.lifts, std::slice::from_ref(&suspect)) {
             is_new = true;
-            let Suspect { owner, rule } = suspect;
-            let taken = ledger.taken.iter().filter(|taken| taken.owner == owner);
-            let removals = taken.flat_map(|taken| &taken.removals).filter(|removal| removal.rule == rule);
-            let bytes = removals.map(|removal| removal.bytes).sum();
-            healed.put_back.push(PutBack { owner, rule, bytes, broken, why });
+            healed.put_back.push(put_back(suspect, ledger, (broken, why)));
         }
     }
     is_new
+}
+
+/// Returns what it puts back that a rule is lifted, for what broke and how.
+pub fn put_back(
+    Suspect { owner, rule }: Suspect,
+    ledger: &SlimLedger,
+    (broken, why): (String, String),
+) -> PutBack {
+    let taken = ledger.taken.iter().filter(|taken| taken.owner == owner);
+    let removals = taken.flat_map(|taken| &taken.removals).filter(|removal| removal.rule == rule);
+    let bytes = removals.map(|removal| removal.bytes).sum();
+    PutBack { owner, rule, bytes, broken, why }
 }
 
 /// Returns what fails though all is lifted: it is not slimming that broke it.

@@ -182,7 +182,7 @@ fn named(
 }
 
 /// Tells whether a file may import something: a source, a program without a suffix, an extension module.
-fn is_code(path: &ImagePath, file: &File) -> bool {
+pub(super) fn is_code(path: &ImagePath, file: &File) -> bool {
     let name = path.name().unwrap_or_default();
     let suffix = name.rsplit_once('.').map(|(_, suffix)| suffix);
     match suffix {
@@ -235,7 +235,7 @@ fn way<'ways>(name: &str, ways: &'ways BTreeSet<String>) -> Option<&'ways String
     ends.filter_map(|end| ways.get(&name[..end])).next_back()
 }
 
-fn has_word(bytes: &[u8], word: &str) -> bool {
+pub(super) fn has_word(bytes: &[u8], word: &str) -> bool {
     let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     memchr::memmem::find_iter(bytes, word).any(|at| {
         let before = at.checked_sub(1).and_then(|before| bytes.get(before));

@@ -312,6 +312,38 @@ fn a_lift_goes_with_the_version_it_is_for_and_an_upgrade_finds_out_anew() {
     assert_eq!(locked_lifts(&town), ["headers toy-silent 1", "sources toy-template 1"]);
 }
 
+#[test]
+fn what_the_app_imports_of_a_test_suite_is_there_as_soon_as_it_does() {
+    let wheels = [wheel()];
+    let Some(town) = Town::with(&wheels) else { return };
+    town.project("shop", &wheels);
+    // Its own tests are nobody else's.
+    town.write("shop/tests/test_it.py", "");
+    town.write("shop/later.py", "import os, tests.test_it\n");
+    let build = ["build", "--json", "--profile", "lean", "shop", "-o", "oci:lean"];
+    assert_eq!(put_back(&town.succeeds(&build).stdout), [""; 0]);
+    let has_tests = || files(&town, "lean").contains(&"tests/test_it.py".to_owned());
+    assert!(!has_tests());
+    let lock = lock_text(&town);
+
+    town.write("shop/later.py", "def check():\n    from toy_many.tests.test_it import x\n");
+    let refused = town.minke(&["build", "--quiet", "--profile", "lean", "--locked", "shop"]);
+    insta::assert_snapshot!(refused.seen(), @"");
+    assert_eq!(lock_text(&town), lock);
+    let expected = "tests of toy-many for toy_many.tests.test_it: the project's own files import it";
+    assert_eq!(put_back(&town.succeeds(&build).stdout), [expected]);
+    assert!(has_tests());
+    assert_eq!(locked_lifts(&town), ["tests toy-many 1"]);
+    let built = town.builds(&["shop", "--profile", "lean", "--locked"]);
+    // Who begins with nothing but the lock makes the same.
+    std::fs::remove_dir_all(town.path("cache")).unwrap();
+    assert_eq!(town.builds(&["shop", "--profile", "lean", "--locked"]), built);
+    // Locking finds it, too.
+    std::fs::remove_file(town.path("shop/minke.lock")).unwrap();
+    town.succeeds(&["lock", "--profile", "lean", "shop"]);
+    assert_eq!(locked_lifts(&town), ["tests toy-many 1"]);
+}
+
 const LEAN: &[&str] = &[
     "sources of toy-template for toy_template: FileNotFoundError: [Errno 2] No such file or directory: \
      '/app/.venv/lib/python3.11/site-packages/toy_template/base.pyx'",
