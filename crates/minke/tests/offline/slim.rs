@@ -328,7 +328,12 @@ fn what_the_app_imports_of_a_test_suite_is_there_as_soon_as_it_does() {
 
     town.write("shop/later.py", "def check():\n    from toy_many.tests.test_it import x\n");
     let refused = town.minke(&["build", "--quiet", "--profile", "lean", "--locked", "shop"]);
-    insta::assert_snapshot!(refused.seen(), @"");
+    insta::assert_snapshot!(refused.seen(), @r"
+        status: 1
+        stderr: error: cannot choose the image's packages
+          because: `minke.lock` doesn't lift the rule `tests` for toy-many 1, with which `toy_many.tests.test_it` fails (the project's own files import it), and `--locked` forbids to change it
+          help: run `minke lock`, and commit what it changes
+    ");
     assert_eq!(lock_text(&town), lock);
     let expected = "tests of toy-many for toy_many.tests.test_it: the project's own files import it";
     assert_eq!(put_back(&town.succeeds(&build).stdout), [expected]);
