@@ -345,7 +345,8 @@ fn what_the_app_imports_of_a_test_suite_is_there_as_soon_as_it_does() {
     assert_eq!(town.builds(&["shop", "--profile", "lean", "--locked"]), built);
     // Locking finds it, too.
     std::fs::remove_file(town.path("shop/minke.lock")).unwrap();
-    town.succeeds(&["lock", "--profile", "lean", "shop"]);
+    town.write("shop/minke.toml", "[slim]\nprofile = \"lean\"\n");
+    town.succeeds(&["lock", "shop"]);
     assert_eq!(locked_lifts(&town), ["tests toy-many 1"]);
 }
 
