@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::world::{World, has, is_root, output, ran};
 
-/// What is built: by setuptools in C and C++, and by Meson with a library of the system's.
-const NAMES: [&str; 3] = ["markupsafe", "greenlet", "pycairo"];
+/// What is built: by setuptools in C and C++, and with libraries of the system's by Meson, scikit-build-core and cffi.
+const NAMES: [&str; 5] = ["markupsafe", "greenlet", "pycairo", "pyzmq", "pygit2"];
 
 /// Writes a project whose requirements have to be built.
 fn write(directory: &Path) {
