@@ -207,7 +207,8 @@ impl Foreman<'_> {
         let (mut later, _) = self.others_parts(&project, &base, &others)?;
         later.extend(self.app_parts((&project, &base), &app)?);
         let (parts, _) = self.with_system(&base, later)?;
-        self.pin_lifts(&base, parts)?;
+        let at_risk = self.at_risk((&project, &base), &app)?;
+        self.pin_lifts(&base, (parts, &at_risk))?;
         let now = self.supply.lock();
         locks::keep(grounded.place.as_deref(), (&grounded.before, &now), self.locks())?;
         changes.extend(grounded.before.changes(&now));
@@ -340,15 +341,16 @@ impl Foreman<'_> {
             cores: &cores,
             pending: AtomicUsize::new(1),
             supply: &self.supply,
-            houses: &houses,
             wishes: &settings.builds,
             isolation: settings.isolation.as_ref().map_or(BuildIsolation::Room, |said| said.value),
             host: &self.request.host,
             yard: yard.map(|(distribution, platform)| Yard { platform, base: &distribution.roots }),
         };
         let for_backend = || resolver().map_err(BackendError::Uv);
-        let metadata_of =
-            |about: &Distribution| making::tell(told, about, || workshop.metadata(about, &[], &for_backend));
+        let metadata_of = |about: &Distribution| {
+            let metadata = || workshop.metadata(about, (&[], &for_backend), (&base.target, &houses));
+            making::tell(told, about, metadata)
+        };
         let distributions = self.hop(Hop::Lock, Unit::Pieces, |_| {
             let own = workshop.own_wheel(for_backend, scratch.path(), &self.request.upgrade);
             let own = own.map_err(|error| blame(BuildError::Backend(error)))?;

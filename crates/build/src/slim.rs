@@ -29,7 +29,7 @@ pub use cards::ForCards;
 pub use ladder::{Ladder, Rung, Tally};
 pub use ledger::{Effect, LEDGER, Lifts, PutBack, Removal, SlimLedger, Taken, owner_key, owner_version};
 pub use part::{DROP, Orders, Slimmed, slim};
-pub use risks::at_risk;
+pub use risks::{AT_RISK, at_risk};
 pub use rules::{Class, Exception, How, Rule, Rules};
 pub use shared::{Sibling, share};
 pub use sourceless::without_sources;
@@ -46,6 +46,9 @@ pub const MODULE_SOURCES: &str = "module-sources";
 
 /// The rule that takes libraries for graphics cards, where it is asked for.
 pub const CUDA_LIBRARIES: &str = "cuda-libraries";
+
+/// The rules that are about what nobody imports.
+const UNNEEDED: [&str; 5] = ["pip", "python-sqlite", "python-terminal", "setuptools", "wheel"];
 
 /// Returns how much an image does without.
 pub fn profile(settings: &Settings) -> Profile {
@@ -67,7 +70,8 @@ pub fn is_wanted(settings: &Settings) -> bool {
 pub fn follows_imports(settings: &Settings) -> bool {
     // Which rules these are takes a while to read.
     profile(settings) == Profile::Smallest
-        || wishes(settings).any(|wishes| wishes.rules.values().any(|on| *on))
+        || wishes(settings)
+            .any(|wishes| wishes.rules.iter().any(|(name, on)| *on && UNNEEDED.contains(&&**name)))
 }
 
 /// Checks what the settings say of slimming.

@@ -25,7 +25,6 @@ mod sources;
 mod strangers;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 
 use minke_cas::{Digest, Epoch, ImagePath, Store};
@@ -76,8 +75,6 @@ pub struct Workshop<'build> {
     pub pending: AtomicUsize,
     /// Where the backends' requirements and the rooms' packages are pinned.
     pub supply: &'build Supply<'build>,
-    /// The directories of wheels that are taken in place of building them.
-    pub houses: &'build [PathBuf],
     /// What the settings say of how distributions are built.
     pub wishes: &'build BTreeMap<PackageName, BuildWishes>,
     /// What strangers' code runs in.

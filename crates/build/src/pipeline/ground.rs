@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::app::{App, Copied};
 use super::base::Base;
 use super::healing::{self, Means};
+use super::importing::Spared;
 use super::ready::{Haste, Ready};
 use super::slimming::SlimKey;
 use super::{Foreman, compression};
@@ -44,10 +45,6 @@ pub(super) struct Laid {
     pub(super) added: Added,
     /// What slimming took; none where nothing was slimmed.
     pub(super) tally: Option<Tally>,
-    /// What the user's own files import that may be gone, as far as that was looked for.
-    pub(super) at_risk: BTreeSet<String>,
-    /// What is to be said of it, where it comes from memory.
-    pub(super) said: Vec<Said>,
 }
 
 /// Which of the user's own files go into the app's layer.
@@ -109,7 +106,7 @@ pub(super) struct GroundKey<'key> {
     layers: String,
     packing: String,
     slim: Option<SlimKey>,
-    /// What the user's own files import, where that decides what is taken.
+    /// What the user's own files import, as far as that may decide what is taken.
     imported: BTreeSet<String>,
     lifts: Vec<[String; 3]>,
     /// What is started when it is proved; as long as that is nothing, the key is as if there were no such wish.
@@ -133,14 +130,13 @@ struct Ground {
     upon: Upon,
     scripts: Option<Vec<String>>,
     tally: Option<Tally>,
-    at_risk: BTreeSet<String>,
     said: Vec<Said>,
 }
 
 /// The layer of what is the user's own.
 pub(super) const APP: &str = "app";
 
-const KIND: &str = "ground-9";
+const KIND: &str = "ground-8";
 
 impl Foreman<'_> {
     /// Returns the layers below the app's, from memory where nothing that they depend on has changed.
@@ -150,51 +146,34 @@ impl Foreman<'_> {
         others: &[Wheel],
         app: &App<'_>,
     ) -> Result<Laid, BuildError> {
-        let key = self.key_of_ground((project, base), others, app)?;
-        if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
-            && self.is_still_so(base, (&known.added, known.tally.as_ref()))?
-        {
-            let Ground { layers, added, upon, scripts, tally, at_risk, said } = known;
-            return Ok(Laid { layers, own: Own::All, upon, scripts, added, tally, at_risk, said });
-        }
-        self.ground_anew((project, base), others, app)
-    }
-
-    /// Makes the layers below the app's, whatever is remembered.
-    pub(super) fn ground_anew(
-        &self,
-        (project, base): (&Project, &Base),
-        others: &[Wheel],
-        app: &App<'_>,
-    ) -> Result<Laid, BuildError> {
-        let key = self.key_of_ground((project, base), others, app)?;
-        let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, app));
-        let laid = made?;
-        if matches!(laid.own, Own::All) {
-            let Laid { layers, own: _, upon, scripts, added, tally, at_risk, said: _ } = laid.clone();
-            let next = key.next(&added);
-            let ground = Ground { layers, added, upon, scripts, tally, at_risk, said };
-            for key in [Some(key), next].iter().flatten() {
-                self.store.remember(KIND, key, &ground)?;
-            }
-        }
-        Ok(laid)
-    }
-
-    fn key_of_ground<'key>(
-        &'key self,
-        (project, base): (&'key Project, &Base),
-        others: &'key [Wheel],
-        app: &App<'_>,
-    ) -> Result<GroundKey<'key>, BuildError> {
         let wheels = self.own_wheels(base, app)?.parts.iter();
         let shapes = wheels.map(|part| (part.owner.name(), shape(&part.tree)));
         let copied = app.copied.iter().map(|Copied { from, at, listing }| {
             (format!("{} {at}", from.owner(project).name()), listing.shape(at))
         });
         let shapes = shapes.chain(copied).collect();
-        let imported = self.imported((project, base), app)?;
-        self.ground_key((project, base), others, (shapes, imported))
+        let at_risk = self.at_risk((project, base), app)?;
+        let mut imported = self.imported((project, base), app)?;
+        imported.extend(at_risk.iter().cloned());
+        let key = self.ground_key((project, base), others, (shapes, imported))?;
+        if let Some(known) = self.store.recall::<_, Ground>(KIND, &key)
+            && self.is_still_so(base, (&known.added, known.tally.as_ref()))?
+        {
+            let Ground { layers, added, upon, scripts, tally, said } = known;
+            self.reporter.repeat(&said);
+            return Ok(Laid { layers, own: Own::All, upon, scripts, added, tally });
+        }
+        let (made, said) = self.reporter.overhear(|| self.lay((project, base), others, (app, &at_risk)));
+        let laid = made?;
+        if matches!(laid.own, Own::All) {
+            let Laid { layers, own: _, upon, scripts, added, tally } = laid.clone();
+            let next = key.next(&added);
+            let ground = Ground { layers, added, upon, scripts, tally, said };
+            for key in [Some(key), next].iter().flatten() {
+                self.store.remember(KIND, key, &ground)?;
+            }
+        }
+        Ok(laid)
     }
 
     pub(super) fn ground_key<'key>(
@@ -270,12 +249,10 @@ impl Foreman<'_> {
         &self,
         (project, base): (&Project, &Base),
         others: &[Wheel],
-        app: &App<'_>,
+        (app, at_risk): (&App<'_>, &BTreeSet<String>),
     ) -> Result<Laid, BuildError> {
         let (mut later, scripts) = self.others_parts(project, base, others)?;
-        let own = self.app_parts((project, base), app)?;
-        let at_risk = self.at_risk(&own)?;
-        later.extend(own);
+        later.extend(self.app_parts((project, base), app)?);
         let (parts, mut added) = self.with_system(base, later)?;
         let settled = self.settle(parts)?;
         let made = self.made(base)?;
@@ -283,18 +260,18 @@ impl Foreman<'_> {
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let is_apart = self.layer_policy() != LayerPolicy::Single && settled.is_apart();
         let means = Means { base, bench: &bench, compiler: compiler.as_ref() };
-        let lifts = self.known_lifts(&settled);
         // Making a room to see whether it can be made takes a while.
-        let (is_proved, ready) = at_once(
+        let (is_proved, spared) = at_once(
             || slim::is_wanted(&self.request.settings) && self.is_provable(),
-            || self.ready(means, &settled, &lifts),
+            || self.spared(means, &settled, at_risk),
         );
-        let mut ready = ready?;
+        let Spared { mut ready, lifts, mut put_back } = spared?;
         // Most often nothing has to be lifted: so the layers are written while that is proved.
         let haste = if is_proved { Haste::Beside } else { Haste::Alone };
         let (layers, healed) =
-            at_once(|| self.layers(&ready, haste), || self.healed(means, &settled, &ready));
-        let Healed { lifts: healed, put_back, ailing: _ } = healed?;
+            at_once(|| self.layers(&ready, haste), || self.healed(means, (&settled, &ready), &lifts));
+        let Healed { lifts: healed, put_back: of_proof, ailing: _ } = healed?;
+        put_back.extend(of_proof);
         let mut layers = layers?;
         if healed != lifts {
             ready = self.ready(means, &settled, &healed)?;
@@ -308,8 +285,7 @@ impl Foreman<'_> {
         let own = Cut { name: APP.to_owned(), parts: own };
         let directories = layers::directories(&own, &whole);
         let own = if is_apart { Own::All } else { Own::These(own.parts) };
-        let upon = Upon { directories, compiler, bench };
-        Ok(Laid { layers, own, upon, scripts, added, tally, at_risk, said: Vec::new() })
+        Ok(Laid { layers, own, upon: Upon { directories, compiler, bench }, scripts, added, tally })
     }
 
     /// Returns the venv and others' wheels, and the scripts of the one that was asked for by name.

@@ -1,8 +1,7 @@
 //! Slimming that is proved: what worked before works after, or the rule that took what it needs is lifted.
 //!
 //! The base and the standard library are proved by themselves, once for all projects that have them; then all that lies
-//! below the app's layer. Of the user's own nothing is tried, so that an edit of it proves nothing again; what it imports
-//! is looked for among what was taken.
+//! below the app's layer. Of the user's own nothing is tried, so that an edit of it proves nothing again.
 //!
 //! What is lifted stands in `minke.lock`, and is lifted from the beginning where it does: also by who can prove nothing.
 
@@ -13,6 +12,7 @@ use minke_exec::User;
 use serde::Serialize;
 
 use super::base::Base;
+use super::importing::Spared;
 use super::proving::ProofError;
 use super::ready::Ready;
 use super::slimming::{SlimKey, add_sources};
@@ -74,29 +74,22 @@ const KIND: &str = "healed-5";
 const TOLD: usize = 3;
 
 impl Foreman<'_> {
-    /// Returns the lifts with which all works that works unslimmed, pins and says them; those that the lock has where
-    /// nothing is to be proved, or can be.
+    /// Returns the lifts with which all works that works unslimmed, and pins and says what the lock has of them and what is
+    /// found; what is known already, where nothing is to be proved, or can be.
     pub(super) fn healed(
         &self,
         means: Means<'_>,
-        settled: &Settled,
-        ready: &Ready,
+        (settled, ready): (&Settled, &Ready),
+        known: &Lifts,
     ) -> Result<Healed, BuildError> {
         let Some(slim) = self.slim_key() else { return Ok(Healed::default()) };
         let titles = titles(settled);
         let mut lifts = self.locked_lifts();
         lifts.retain(|lift| !is_outgrown(lift, &titles));
-        let mut known = of_titles(&lifts, &titles);
-        let imported = ready.ledger.iter().map(|ledger| self.imported_in_vain(settled, ledger));
-        let imported: Vec<PutBack> = imported.collect::<Result<Vec<_>, _>>()?.concat();
-        for PutBack { owner, rule, .. } in &imported {
-            known.entry(owner.clone()).or_default().insert(rule.clone());
-        }
-        let mut healed = match self.is_provable() {
-            true => self.healed_by_proof(means, (settled, ready), (&slim, known))?,
-            false => Healed { lifts: known, ..Healed::default() },
+        let healed = match self.is_provable() {
+            true => self.healed_by_proof(means, (settled, ready), (&slim, known.clone()))?,
+            false => Healed { lifts: known.clone(), ..Healed::default() },
         };
-        healed.put_back.splice(..0, imported);
         self.warn_of(&healed.ailing, settled)?;
         let lift = |PutBack { owner, rule, bytes: _, broken, why }: &PutBack| {
             let (_, version) = titles.iter().find(|(name, _)| name == owner).copied().unwrap_or_default();
@@ -126,7 +119,11 @@ impl Foreman<'_> {
     }
 
     /// Finds out what the lock has to lift.
-    pub(super) fn pin_lifts(&self, base: &Base, parts: Vec<Part>) -> Result<(), BuildError> {
+    pub(super) fn pin_lifts(
+        &self,
+        base: &Base,
+        (parts, at_risk): (Vec<Part>, &BTreeSet<String>),
+    ) -> Result<(), BuildError> {
         if !slim::is_wanted(&self.request.settings) {
             return Ok(());
         }
@@ -134,8 +131,8 @@ impl Foreman<'_> {
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let means = Means { base, bench: &bench, compiler: made.compiler.as_ref() };
         let settled = self.settle(parts)?;
-        let ready = self.ready(means, &settled, &self.known_lifts(&settled))?;
-        self.healed(means, &settled, &ready).map(drop)
+        let Spared { ready, lifts, put_back: _ } = self.spared(means, &settled, at_risk)?;
+        self.healed(means, (&settled, &ready), &lifts).map(drop)
     }
 
     /// Returns what the lock lifts, but for what is to be found out again.

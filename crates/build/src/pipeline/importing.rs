@@ -1,96 +1,154 @@
-//! What the user's own files import of what rules take: such rules are lifted, as if the proof had found them.
+//! What the user's own files import of what rules take: such rules are lifted before anything is proved.
 //!
-//! The base is one for all projects, so that no rule is lifted for it: there it is only said.
+//! What is lifted so follows from the files, and is in no lock. The base is one for all projects, so that no rule is
+//! lifted for it: there it is only said.
 
 use std::collections::BTreeSet;
 
-use minke_cas::ImagePath;
+use minke_cas::{Digest, Tree};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde::Serialize;
 
 use super::app::App;
 use super::base::Base;
+use super::healing::Means;
+use super::ready::Ready;
 use super::{BuildError, Foreman};
-use crate::parts::{Owner, Part, Settled};
+use crate::parts::{Owner, Part, Settled, begins_piece};
 use crate::project::Project;
+use crate::project::runs::Run;
 use crate::proof::blame::{self, Suspect};
 use crate::proof::heal;
-use crate::slim::{self, Class, PutBack, SlimLedger};
+use crate::slim::{self, Class, Lifts, PutBack};
 
-/// How it is told.
-const WHY: &str = "the project's own files import it";
+/// All that the names in some files depend on.
+#[derive(Serialize)]
+struct Key {
+    minke: &'static str,
+    names: [&'static [&'static str]; 2],
+    files: Digest,
+}
+
+/// What goes into layers, and what is lifted for the user's own imports.
+pub(super) struct Spared {
+    pub(super) ready: Ready,
+    /// These lifts, and those of the lock.
+    pub(super) lifts: Lifts,
+    pub(super) put_back: Vec<PutBack>,
+}
 
 impl Foreman<'_> {
-    /// Returns what the sources of some parts import that may be gone.
-    pub(super) fn at_risk<'part>(
+    /// Returns what the user's own files import that may be gone; of what hasn't changed nothing is read.
+    pub(super) fn at_risk(
         &self,
-        parts: impl IntoIterator<Item = &'part Part>,
+        (project, base): (&Project, &Base),
+        app: &App<'_>,
     ) -> Result<BTreeSet<String>, BuildError> {
         let mut all = BTreeSet::new();
-        for part in parts {
-            let digest = part.tree.digest();
-            all.extend(self.store.memo("at-risk-1", &digest, || slim::at_risk(self.store, &part.tree))?);
+        if !slim::is_wanted(&self.request.settings) {
+            return Ok(all);
+        }
+        let _span = tracing::info_span!("look for imports").entered();
+        for part in &self.own_wheels(base, app)?.parts {
+            all.extend(self.names_in(part.tree.digest(), || Ok(part.tree.clone()))?);
+        }
+        for copied in &app.copied {
+            let names = |run: &Run<'_>| {
+                let tree = || run.tree(self.store, &copied.at).map_err(BuildError::Sources);
+                self.names_in(run.digest(), tree)
+            };
+            let runs = copied.listing.runs(&copied.at, begins_piece);
+            all.extend(runs.par_iter().map(names).collect::<Result<Vec<_>, _>>()?.into_iter().flatten());
+        }
+        if !all.is_empty() {
+            let own = self.app_parts((project, base), app)?;
+            all.retain(|name| !has_module(&own, name));
         }
         Ok(all)
     }
 
-    /// Returns what of that no module of the user's own stands for.
-    pub(super) fn not_own(
+    fn names_in(
         &self,
-        (project, base): (&Project, &Base),
-        app: &App<'_>,
-        mut names: BTreeSet<String>,
+        files: Digest,
+        tree: impl FnOnce() -> Result<Tree, BuildError>,
     ) -> Result<BTreeSet<String>, BuildError> {
-        if !names.is_empty() {
-            let parts = self.app_parts((project, base), app)?;
-            retain_others(&mut names, &parts);
-        }
-        Ok(names)
+        let key = Key { minke: env!("CARGO_PKG_VERSION"), names: slim::AT_RISK, files };
+        self.store.memo("at-risk-1", &key, || Ok(slim::at_risk(self.store, &tree()?)?))
     }
 
-    /// Returns the lifts without which the user's own files would miss what they import.
-    pub(super) fn imported_in_vain(
+    /// Slims and compiles what goes into the layers below the app's, but for what the lock lifts and what the user's own
+    /// files import.
+    pub(super) fn spared(
         &self,
+        means: Means<'_>,
         settled: &Settled,
-        ledger: &SlimLedger,
-    ) -> Result<Vec<PutBack>, BuildError> {
-        let own: Vec<Part> = settled.parts.iter().filter(|part| is_own(part)).cloned().collect();
-        let mut names = self.at_risk(&own)?;
-        retain_others(&mut names, &own);
-        let mut lifts: Vec<PutBack> = Vec::new();
-        for name in names {
-            let Some(suspect) = blame::of_module(&name, ledger) else { continue };
-            let Suspect { owner, rule } = &suspect;
-            // The module is there without its source; what the settings name is meant to go.
-            if [slim::MODULE_SOURCES, slim::DROP].contains(&rule.as_str())
-                || lifts.iter().any(|lift| lift.owner == *owner && lift.rule == *rule)
-            {
+        at_risk: &BTreeSet<String>,
+    ) -> Result<Spared, BuildError> {
+        let (mut lifts, mut put_back) = (self.known_lifts(settled), Vec::new());
+        loop {
+            let ready = self.ready(means, settled, &lifts)?;
+            let missed = missed(settled, &ready, at_risk);
+            let (new, of_base): (Vec<_>, Vec<_>) =
+                missed.into_iter().partition(|(class, _)| *class == Some(Class::Distribution));
+            if new.is_empty() {
+                self.warn_of_base(of_base.into_iter().map(|(_, missed)| missed));
+                return Ok(Spared { ready, lifts, put_back });
+            }
+            // What one rule leaves, another may take.
+            for (_, missed) in new {
+                let PutBack { owner, rule, broken, .. } = &missed;
+                self.reporter.note(format!(
+                    "the rule `{rule}` is lifted for {owner}, for the project imports `{broken}`"
+                ));
+                lifts.entry(owner.clone()).or_default().insert(rule.clone());
+                put_back.push(missed);
+            }
+        }
+    }
+
+    fn warn_of_base(&self, missed: impl Iterator<Item = PutBack>) {
+        for PutBack { owner, rule, broken, .. } in missed {
+            if self.request.settings.slim.rules.get(&rule) == Some(&true) {
                 continue;
             }
-            let of_base = |part: &&Part| slim::owner_key(&part.owner) == owner;
-            let class = settled.parts.iter().find(of_base).and_then(|part| Class::of(&part.owner));
-            if class == Some(Class::Distribution) {
-                lifts.push(heal::put_back(suspect, ledger, (name, WHY.to_owned())));
-            } else if self.request.settings.slim.rules.get(rule) != Some(&true) {
-                self.reporter.warn(format!(
-                    "the project imports `{name}`, which the rule `{rule}` takes from {owner}: \
-                     `slim.rules = {{ {rule} = false }}` keeps it, and with `= true` nothing is said"
-                ));
-            }
+            self.reporter.warn(format!(
+                "the project imports `{broken}`, which the rule `{rule}` takes from {owner}: \
+                 `slim.rules = {{ {rule} = false }}` keeps it, and with `= true` nothing is said"
+            ));
         }
-        Ok(lifts)
     }
 }
 
-fn is_own(part: &Part) -> bool {
-    matches!(part.owner, Owner::Project { .. })
+/// Returns which rules took what is imported, each once, with the class of those that they took it from.
+fn missed(settled: &Settled, ready: &Ready, at_risk: &BTreeSet<String>) -> Vec<(Option<Class>, PutBack)> {
+    let Some(ledger) = &ready.ledger else { return Vec::new() };
+    let mut known: BTreeSet<Suspect> = BTreeSet::new();
+    let mut missed = Vec::new();
+    for name in at_risk {
+        let Some(suspect) = blame::of_module(name, ledger) else { continue };
+        let is_owners = |part: &&Part| slim::owner_key(&part.owner) == suspect.owner;
+        let class = settled.parts.iter().find(is_owners).and_then(|part| Class::of(&part.owner));
+        // In the place of a module of the base something stands that says where it is.
+        let is_there = class == Some(Class::Distribution) && blame::is_there(name, &ready.whole);
+        // What the settings name is meant to go.
+        if is_there || suspect.rule == slim::DROP || !known.insert(suspect.clone()) {
+            continue;
+        }
+        let because = (name.clone(), "the project imports it".to_owned());
+        missed.push((class, heal::put_back(suspect, ledger, because)));
+    }
+    missed
 }
 
-/// Leaves the names that none of the parts has a module or package at the beginning of.
-fn retain_others(names: &mut BTreeSet<String>, parts: &[Part]) {
-    names.retain(|name| {
-        let top = name.split('.').next().unwrap_or_default();
-        let (module, package) = (format!("/{top}.py"), format!("/{top}/"));
-        let is_it =
-            |(path, _): (ImagePath, _)| path.as_str().ends_with(&module) || path.as_str().contains(&package);
-        !parts.iter().any(|part| part.tree.files().any(is_it))
-    });
+/// Tells whether the user's own files have a module at the beginning of a name.
+fn has_module(own: &[Part], name: &str) -> bool {
+    let top = name.split('.').next().unwrap_or_default();
+    let (module, package) = (format!("/{top}.py"), format!("/{top}/"));
+    let mut parts = own.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
+    parts.any(|part| {
+        part.tree.files().any(|(path, _)| {
+            let path = path.as_str();
+            path.ends_with(&module) || (path.contains(&package) && path.ends_with(".py"))
+        })
+    })
 }

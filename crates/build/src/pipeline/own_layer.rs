@@ -3,12 +3,10 @@
 //! The project's files go into it in runs, each of which is compiled, compressed and remembered for itself: an edit
 //! makes the run that it lies in, and of the others not even a tree.
 
-use std::collections::BTreeSet;
-
 use minke_cas::{Digest, Epoch, ImagePath, Tree};
 use minke_oci::{Compression, Layer, LayerError, Packed};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::app::{App, Copied, Whose};
 use super::base::Base;
@@ -21,7 +19,7 @@ use crate::event::{Hop, Unit};
 use crate::parts::{Part, begins_piece};
 use crate::project::Project;
 use crate::project::runs::Run;
-use crate::slim::{self, Lifts};
+use crate::slim::Lifts;
 
 /// All that a run's bytes in a layer depend on.
 #[derive(Serialize)]
@@ -36,39 +34,30 @@ struct RunKey<'key> {
     compression: Compression,
 }
 
-/// A run as it is remembered.
-#[derive(Serialize, Deserialize)]
-struct PackedRun {
-    packed: Packed,
-    /// What it imports that may be gone.
-    at_risk: BTreeSet<String>,
-}
-
-const KIND: &str = "app-run-2";
+const KIND: &str = "app-run-1";
 
 impl Foreman<'_> {
-    /// Compiles and writes the app's layer, if it has anything; returns what it imports that may be gone, too.
+    /// Compiles and writes the app's layer, if it has anything.
     pub(super) fn own_layer(
         &self,
         (project, base): (&Project, &Base),
         app: &App<'_>,
         laid: &Laid,
-    ) -> Result<(Option<Layer>, BTreeSet<String>), BuildError> {
-        let (packed, at_risk) = match &laid.own {
-            Own::These(parts) => (self.packed((base, laid), parts, &together(parts))?, BTreeSet::new()),
+    ) -> Result<Option<Layer>, BuildError> {
+        let packed = match &laid.own {
+            Own::These(parts) => self.packed((base, laid), parts, &together(parts))?,
             Own::All => self.all_packed((project, base), app, laid)?,
         };
         if packed.is_empty() {
-            return Ok((None, at_risk));
+            return Ok(None);
         }
-        let layer = self.hop(Hop::Layers, Unit::Bytes, |meter| {
+        self.hop(Hop::Layers, Unit::Bytes, |meter| {
             let compression = compression(&self.request.settings);
             let parts = (APP, packed.as_slice());
             let written =
                 minke_oci::write_packed(self.store, parts, &laid.upon.directories, compression, meter);
-            written.map_err(|source| failed(APP, source))
-        })?;
-        Ok((Some(layer), at_risk))
+            written.map(Some).map_err(|source| failed(APP, source))
+        })
     }
 
     fn all_packed(
@@ -76,7 +65,7 @@ impl Foreman<'_> {
         (project, base): (&Project, &Base),
         app: &App<'_>,
         laid: &Laid,
-    ) -> Result<(Vec<Packed>, BTreeSet<String>), BuildError> {
+    ) -> Result<Vec<Packed>, BuildError> {
         let wheels = &self.own_wheels(base, app)?.parts;
         let more = self.copied_part(project, app, Whose::Settings)?.pieces();
         let whole = if wheels.is_empty() && more.is_empty() {
@@ -85,15 +74,11 @@ impl Foreman<'_> {
             together(&self.app_parts((project, base), app)?)
         };
         let mut packed = self.packed((base, laid), wheels, &whole)?;
-        let mut at_risk = self.at_risk(wheels.iter().chain(&more))?;
         for copied in app.copied.iter().filter(|copied| copied.from == Whose::Project) {
-            for run in self.packed_runs((project, base), (app, copied), laid)? {
-                packed.push(run.packed);
-                at_risk.extend(run.at_risk);
-            }
+            packed.extend(self.packed_runs((project, base), (app, copied), laid)?);
         }
         packed.extend(self.packed((base, laid), &more, &whole)?);
-        Ok((packed, at_risk))
+        Ok(packed)
     }
 
     /// Compiles and compresses parts; links in them lead to where they lead in `whole`.
@@ -119,7 +104,7 @@ impl Foreman<'_> {
         (project, base): (&Project, &Base),
         (app, copied): (&App<'_>, &Copied),
         laid: &Laid,
-    ) -> Result<Vec<PackedRun>, BuildError> {
+    ) -> Result<Vec<Packed>, BuildError> {
         let Copied { from, at, listing } = copied;
         let (store, epoch) = (self.store, app.epoch);
         let owner = from.owner(project);
@@ -134,7 +119,7 @@ impl Foreman<'_> {
             compression: compression(&self.request.settings),
         };
         let recall = |run: &Run<'_>| store.recall(KIND, &key(run));
-        let known: Vec<Option<PackedRun>> = runs.par_iter().map(recall).collect();
+        let known: Vec<Option<Packed>> = runs.par_iter().map(recall).collect();
         let missing: Vec<&Run<'_>> =
             runs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(run, _)| run).collect();
         let part = |run: &&Run<'_>| -> Result<Part, BuildError> {
@@ -147,12 +132,9 @@ impl Foreman<'_> {
         } else {
             Tree::new()
         };
-        let packed = self.packed((base, laid), &parts, &whole)?;
-        let mut made = Vec::new();
-        for ((run, part), packed) in missing.iter().zip(&parts).zip(packed) {
-            let packed = PackedRun { packed, at_risk: slim::at_risk(store, &part.tree)? };
-            store.remember(KIND, &key(run), &packed)?;
-            made.push(packed);
+        let made = self.packed((base, laid), &parts, &whole)?;
+        for (run, packed) in missing.iter().zip(&made) {
+            store.remember(KIND, &key(run), packed)?;
         }
         let mut made = made.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| made.next())).collect())

@@ -82,14 +82,8 @@ impl Foreman<'_> {
         others: &[Wheel],
         app: &App<'_>,
     ) -> Result<Whole, BuildError> {
-        let mut laid = self.ground((project, base), others, app)?;
-        let (mut top, at_risk) = self.own_layer((project, base), app, &laid)?;
-        let at_risk = at_risk.difference(&laid.at_risk).cloned().collect();
-        if laid.tally.is_some() && !self.not_own((project, base), app, at_risk)?.is_empty() {
-            laid = self.ground_anew((project, base), others, app)?;
-            (top, _) = self.own_layer((project, base), app, &laid)?;
-        }
-        self.reporter.repeat(&laid.said);
+        let laid = self.ground((project, base), others, app)?;
+        let top = self.own_layer((project, base), app, &laid)?;
         let Laid { mut layers, scripts, added, tally, .. } = laid;
         layers.extend(top);
         let scripts = match scripts {

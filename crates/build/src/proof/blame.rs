@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minke_cas::ImagePath;
+use minke_cas::{ImagePath, Tree};
 
 use super::{Absent, Kind, Needing, OpenEnd, Tried, What};
 use crate::slim::{self, Effect, How, Lifts, Removal, Rules, SlimLedger};
@@ -81,6 +81,12 @@ pub fn of_module(module: &str, ledger: &SlimLedger) -> Option<Suspect> {
     let directory = format!("/site-packages/{}/", module.replace('.', "/"));
     let is_within = |path: &ImagePath| module.contains('.') && path.as_str().contains(&directory);
     by_file.or_else(|| of_path(ledger, &is_within))
+}
+
+/// Tells whether a tree has a module, by its dotted name.
+pub fn is_there(module: &str, tree: &Tree) -> bool {
+    let files = files_of(module);
+    tree.files().any(|(path, _)| files.iter().any(|file| is_file_of(&path, file)))
 }
 
 /// Returns the rule that took a file, or put a link in its place.

@@ -50,8 +50,9 @@ impl Workshop<'_> {
         let unresolved =
             |source| BackendError::Resolve { directory: order.directory.clone(), source: Box::new(source) };
         let context = (self.project, self.bench.0, self.store);
+        let again = || Ok(resolver.clone());
         let metadata =
-            |found: &Distribution| self.metadata(found, order.above, &|| Ok(resolver.clone())).map(Some);
+            |found: &Distribution| self.metadata(found, (order.above, &again), (self.bench.0, &[])).map(Some);
         lock::resolve_lines(resolver, (lines.to_vec(), newest), context, &metadata).map_err(unresolved)
     }
 

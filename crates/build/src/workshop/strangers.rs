@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use minke_cas::{Meter, Tree};
-use minke_python::{Distribution, WheelFileName};
+use minke_python::{Distribution, Target, WheelFileName};
 
 use super::make::{BuiltWheel, Order, System, Trust};
 use super::recipe::RecipeKey;
@@ -61,22 +61,21 @@ impl Workshop<'_> {
         Ok(wheel)
     }
 
-    /// Returns what the metadata of a source distribution says once it is built, or that of the wheel which is taken
-    /// in place of building it.
+    /// Returns what the metadata of a source distribution says once it is built, or that of a wheel for a target that is
+    /// taken in place of building it, from some directories.
     ///
     /// # Errors
     /// [`BackendError`].
     pub fn metadata(
         &self,
         distribution: &Distribution,
-        above: &[String],
-        resolver: &dyn Fn() -> Result<Resolver, BackendError>,
+        (above, resolver): (&[String], &Resolving<'_>),
+        (target, houses): (&Target, &[PathBuf]),
     ) -> Result<String, BackendError> {
         let directory = || PathBuf::from(distribution.name.to_string());
         let unread = |source| BackendError::Wheel { directory: directory(), source: Box::new(source) };
-        let places = (self.project.lock_root.as_path(), self.houses);
-        let needs =
-            wheels::sort(self.store, vec![distribution.clone()], self.target, places).map_err(unread)?;
+        let places = (self.project.lock_root.as_path(), houses);
+        let needs = wheels::sort(self.store, vec![distribution.clone()], target, places).map_err(unread)?;
         let mut wheels = needs.wheels;
         for sources in &needs.sources {
             wheels.push(self.wheel(sources, above, resolver)?);

@@ -19,10 +19,12 @@ const MOST: usize = 64;
 pub(super) struct Copies([(usize, usize); MOST]);
 
 impl Copies {
-    /// Lists them: what is private, written and no file's, but for what the calling thread stands on.
+    /// Lists them: what is private, writable and no file's, but for what the calling thread stands on.
     ///
     /// Other threads may change the list until the copy is made. It stays right: this thread's stack and variables and what
-    /// was loaded of files stay where they are, and that is all that the copy goes on with.
+    /// was loaded of files stay where they are, and that is all that the copy goes on with. Variables of libraries that are
+    /// zero at first are no file's either; should they lie beside a large piece, they are zero again, which the four system
+    /// calls of an init don't mind.
     pub(super) fn of_process() -> Self {
         let here = 0_u8;
         let needed = [from_ref(&here).addr(), raw::thread_variable().addr()];
@@ -37,13 +39,14 @@ impl Copies {
         Self(copies)
     }
 
+    /// Returns them, and places for more.
+    pub(super) fn pieces(&self) -> &[(usize, usize)] {
+        &self.0
+    }
+
     /// Gives them back; in the copy only, and only once it needs nothing from the heap any more.
     pub(super) fn forget(self) {
-        for (start, length) in self.0 {
-            if length > 0 {
-                raw::forget_memory(start, length);
-            }
-        }
+        raw::forget_memory(&self);
     }
 }
 
@@ -99,6 +102,7 @@ mod tests {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         let pid = match raw::clone(0).unwrap() {
             Cloned::Child => {
+                let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
                 copies.forget();
                 let _ = rustix::io::write(&writer, b"!");
                 loop {

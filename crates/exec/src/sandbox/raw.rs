@@ -10,6 +10,8 @@ use std::ptr::{null, null_mut};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::copies::Copies;
+
 /// A set of signals, as the kernel's mask has it.
 #[derive(Clone, Copy)]
 pub(super) struct Mask(libc::sigset_t);
@@ -261,12 +263,14 @@ pub(super) fn thread_variable() -> *const c_int {
     unsafe { libc::__errno_location() }
 }
 
-/// Lets go of what is written in a piece of this process's memory, which then reads as zeros.
+/// Lets go of what is written in some of this process's memory, which then reads as zeros.
 ///
-/// To be called in a copy of the process alone, on memory of which that goes on to use nothing: see [`super::copies`].
-pub(super) fn forget_memory(start: usize, length: usize) {
-    // SAFETY: what is no memory of the process is refused; what is, nothing uses any more, as above.
-    unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) };
+/// To be called in a copy of the process alone, which goes on to use none of it: see [`super::copies`].
+pub(super) fn forget_memory(copies: &Copies) {
+    for (start, length) in copies.pieces().iter().filter(|(_, length)| *length > 0) {
+        // SAFETY: what is no memory of the process is refused; what is, nothing uses any more, as above.
+        unsafe { libc::madvise(*start as *mut libc::c_void, *length, libc::MADV_DONTNEED) };
+    }
 }
 
 /// Has glibc's allocator give back the pages of which nothing is used.

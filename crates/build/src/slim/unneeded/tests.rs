@@ -133,3 +133,11 @@ fn what_an_apps_files_import_is_told_whatever_else_they_say() {
     assert_ne!(imported("import shelve"), imported("import shutil"));
     assert_ne!(imported("f('sqlite3')"), imported("f('sqlite')"));
 }
+
+#[test]
+fn the_rules_that_imports_decide_about_are_known_without_reading_them() {
+    let rules = Rules::shipped().iter().filter(|rule| rule.how == How::Unneeded);
+    let mut names: Vec<&str> = rules.map(|rule| rule.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, crate::slim::UNNEEDED);
+}
