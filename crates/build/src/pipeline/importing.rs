@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use minke_cas::{Digest, Tree};
+use minke_cas::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
-use super::app::App;
+use super::app::{App, Copied};
 use super::base::Base;
 use super::healing::Means;
 use super::ready::Ready;
@@ -50,15 +50,19 @@ impl Foreman<'_> {
         }
         let _span = tracing::info_span!("look for imports").entered();
         for part in &self.own_wheels(base, app)?.parts {
-            all.extend(self.names_in(part.tree.digest(), || Ok(part.tree.clone()))?);
+            all.extend(self.names_in(part.tree.digest(), || Ok(slim::at_risk(self.store, &part.tree)?))?);
         }
-        for copied in &app.copied {
-            let names = |run: &Run<'_>| {
-                let tree = || run.tree(self.store, &copied.at).map_err(BuildError::Sources);
-                self.names_in(run.digest(), tree)
+        for Copied { at, listing, .. } in &app.copied {
+            let of_run = |run: &Run<'_>| {
+                let tree = || run.tree(self.store, at).map_err(BuildError::Sources);
+                self.names_in(run.digest(), || Ok(slim::at_risk(self.store, &tree()?)?))
             };
-            let runs = copied.listing.runs(&copied.at, begins_piece);
-            all.extend(runs.par_iter().map(names).collect::<Result<Vec<_>, _>>()?.into_iter().flatten());
+            // A directory with thousands of files is most often as it was, and else most of its runs are.
+            for directory in listing.directories() {
+                let runs = || directory.cut(at, begins_piece);
+                let read = || runs().par_iter().map(of_run).try_reduce(BTreeSet::new, united);
+                all.extend(self.names_in(directory.digest(), read)?);
+            }
         }
         if !all.is_empty() {
             let own = self.app_parts((project, base), app)?;
@@ -70,10 +74,10 @@ impl Foreman<'_> {
     fn names_in(
         &self,
         files: Digest,
-        tree: impl FnOnce() -> Result<Tree, BuildError>,
+        read: impl FnOnce() -> Result<BTreeSet<String>, BuildError>,
     ) -> Result<BTreeSet<String>, BuildError> {
         let key = Key { minke: env!("CARGO_PKG_VERSION"), names: slim::AT_RISK, files };
-        self.store.memo("at-risk-1", &key, || Ok(slim::at_risk(self.store, &tree()?)?))
+        self.store.memo("at-risk-2", &key, read)
     }
 
     /// Slims and compiles what goes into the layers below the app's, but for what the lock lifts and what the user's own
@@ -138,6 +142,11 @@ fn missed(settled: &Settled, ready: &Ready, at_risk: &BTreeSet<String>) -> Vec<(
         missed.push((class, heal::put_back(suspect, ledger, because)));
     }
     missed
+}
+
+fn united(mut one: BTreeSet<String>, other: BTreeSet<String>) -> Result<BTreeSet<String>, BuildError> {
+    one.extend(other);
+    Ok(one)
 }
 
 /// Tells whether the user's own files have a module at the beginning of a name.

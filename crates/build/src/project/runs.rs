@@ -21,15 +21,7 @@ impl Listing {
     /// The more files a directory of the project has, the earlier its runs come: what is before an edited file needn't be
     /// hashed again, and what people edit is rarely among the thousands.
     pub fn runs(&self, at: &ImagePath, begins: impl Fn(&ImagePath) -> bool) -> Vec<Run<'_>> {
-        let mut runs = Vec::new();
-        let mut from = 0;
-        for to in 1..=self.entries.len() {
-            let is_border = self.entries.get(to).is_none_or(|(relative, _)| begins(&place(at, relative)));
-            if is_border {
-                runs.push(Run { listing: self, entries: &self.entries[from..to] });
-                from = to;
-            }
-        }
+        let mut runs = self.whole().cut(at, begins);
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for directory in self.entries.iter().filter_map(|(relative, _)| top(relative)) {
             *counts.entry(directory).or_default() += 1;
@@ -37,6 +29,16 @@ impl Listing {
         let files = |run: &Run<'_>| run.top().map_or(1, |directory| counts[directory]);
         runs.sort_by_cached_key(|run| Reverse(files(run)));
         runs
+    }
+
+    /// Cuts the files by the project's directory that they lie in.
+    pub fn directories(&self) -> Vec<Run<'_>> {
+        let of_one = |one: &(String, What), other: &(String, What)| top(&one.0) == top(&other.0);
+        self.entries.chunk_by(of_one).map(|entries| Run { listing: self, entries }).collect()
+    }
+
+    fn whole(&self) -> Run<'_> {
+        Run { listing: self, entries: &self.entries }
     }
 
     /// Returns a digest of all that others can depend on in files that go to `at`: their paths, what they are, where
@@ -83,7 +85,21 @@ impl Listing {
     }
 }
 
-impl Run<'_> {
+impl<'listing> Run<'listing> {
+    /// Cuts the files, which go to `at`, where `begins` says that a path begins a run; in their order.
+    pub fn cut(&self, at: &ImagePath, begins: impl Fn(&ImagePath) -> bool) -> Vec<Run<'listing>> {
+        let mut runs = Vec::new();
+        let mut from = 0;
+        for to in 1..=self.entries.len() {
+            let is_border = self.entries.get(to).is_none_or(|(relative, _)| begins(&place(at, relative)));
+            if is_border {
+                runs.push(Run { listing: self.listing, entries: &self.entries[from..to] });
+                from = to;
+            }
+        }
+        runs
+    }
+
     /// Returns a digest of all that the run's tree depends on besides its place.
     pub fn digest(&self) -> Digest {
         digest(self.entries.iter().map(|(relative, what)| (relative.as_str(), what)))
