@@ -207,8 +207,7 @@ impl Foreman<'_> {
         let (mut later, _) = self.others_parts(&project, &base, &others)?;
         later.extend(self.app_parts((&project, &base), &app)?);
         let (parts, _) = self.with_system(&base, later)?;
-        let at_risk = self.at_risk((&project, &base), &app)?;
-        self.pin_lifts(&base, (parts, &at_risk))?;
+        self.pin_lifts(&base, parts)?;
         let now = self.supply.lock();
         locks::keep(grounded.place.as_deref(), (&grounded.before, &now), self.locks())?;
         changes.extend(grounded.before.changes(&now));

@@ -2,7 +2,7 @@
 //!
 //! Slimming is on trees, before bytecode is compiled and layers are cut, so that nothing that is taken away lies in a
 //! lower layer. Each part is slimmed for itself, without a look at any other: the same wheel gives the same layer in
-//! every project with the same settings. Only what several distributions have is looked at across them, in the profile
+//! every project with the same settings, but for what is lifted. Only what several distributions have is looked at across them, in the profile
 //! `smallest`. What the rules are stands in `rules.toml`.
 
 mod cards;

@@ -1,8 +1,9 @@
 //! The ground: all layers below the app's, which an edit of the project's own files leaves as they are.
 //!
 //! What goes into them is a matter of digests: the base's packages, the wheels, the settings that touch layers, and
-//! of the user's own files only which paths they have, and the bytes of those that may be ELF files. As long as
-//! these are the same, nothing below is unpacked, joined or compiled again, not even looked at.
+//! of the user's own files only which paths they have, the bytes of those that may be ELF files, and which modules they
+//! import that rules may take. As long as these are the same, nothing below is unpacked, joined or compiled again, not even
+//! looked at.
 
 use std::collections::BTreeSet;
 
@@ -152,7 +153,7 @@ impl Foreman<'_> {
             (format!("{} {at}", from.owner(project).name()), listing.shape(at))
         });
         let shapes = shapes.chain(copied).collect();
-        let at_risk = self.at_risk((project, base), app)?;
+        let at_risk = self.at_risk(base, app)?;
         let mut imported = self.imported((project, base), app)?;
         imported.extend(at_risk.iter().cloned());
         let key = self.ground_key((project, base), others, (shapes, imported))?;
@@ -260,23 +261,30 @@ impl Foreman<'_> {
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let is_apart = self.layer_policy() != LayerPolicy::Single && settled.is_apart();
         let means = Means { base, bench: &bench, compiler: compiler.as_ref() };
+        let lifts = self.known_lifts(&settled);
         // Making a room to see whether it can be made takes a while.
-        let (is_proved, spared) = at_once(
+        let (is_proved, ready) = at_once(
             || slim::is_wanted(&self.request.settings) && self.is_provable(),
-            || self.spared(means, &settled, at_risk),
+            || self.ready(means, &settled, &lifts),
         );
-        let Spared { mut ready, lifts, mut put_back } = spared?;
+        let ready = ready?;
         // Most often nothing has to be lifted: so the layers are written while that is proved.
         let haste = if is_proved { Haste::Beside } else { Haste::Alone };
         let (layers, healed) =
-            at_once(|| self.layers(&ready, haste), || self.healed(means, (&settled, &ready), &lifts));
-        let Healed { lifts: healed, put_back: of_proof, ailing: _ } = healed?;
-        put_back.extend(of_proof);
+            at_once(|| self.layers(&ready, haste), || self.healed(means, &settled, &ready));
+        let Healed { lifts: healed, mut put_back, ailing: _ } = healed?;
         let mut layers = layers?;
-        if healed != lifts {
-            ready = self.ready(means, &settled, &healed)?;
-            layers = self.layers(&ready, Haste::Alone)?;
+        let mut spared = Spared { ready, lifts };
+        if healed != spared.lifts {
+            spared = Spared { ready: self.ready(means, &settled, &healed)?, lifts: healed };
+            layers = self.layers(&spared.ready, Haste::Alone)?;
         }
+        let imported = self.spare(means, (&settled, at_risk), &mut spared)?;
+        if !imported.is_empty() {
+            layers = self.layers(&spared.ready, Haste::Alone)?;
+            put_back.extend(imported);
+        }
+        let ready = spared.ready;
         added.lifts = self.supply.lock().lifts;
         self.note_cards(base, &ready.below);
         let Ready { own, sources, below, whole, ledger } = ready;

@@ -12,7 +12,7 @@ use minke_exec::User;
 use serde::Serialize;
 
 use super::base::Base;
-use super::importing::Spared;
+
 use super::proving::ProofError;
 use super::ready::Ready;
 use super::slimming::{SlimKey, add_sources};
@@ -74,21 +74,23 @@ const KIND: &str = "healed-5";
 const TOLD: usize = 3;
 
 impl Foreman<'_> {
-    /// Returns the lifts with which all works that works unslimmed, and pins and says what the lock has of them and what is
-    /// found; what is known already, where nothing is to be proved, or can be.
+    /// Returns the lifts with which all works that works unslimmed, pins and says them; those that the lock has where
+    /// nothing is to be proved, or can be.
     pub(super) fn healed(
         &self,
         means: Means<'_>,
-        (settled, ready): (&Settled, &Ready),
-        known: &Lifts,
+
+        settled: &Settled,
+        ready: &Ready,
     ) -> Result<Healed, BuildError> {
         let Some(slim) = self.slim_key() else { return Ok(Healed::default()) };
         let titles = titles(settled);
         let mut lifts = self.locked_lifts();
         lifts.retain(|lift| !is_outgrown(lift, &titles));
+        let known = of_titles(&lifts, &titles);
         let healed = match self.is_provable() {
-            true => self.healed_by_proof(means, (settled, ready), (&slim, known.clone()))?,
-            false => Healed { lifts: known.clone(), ..Healed::default() },
+            true => self.healed_by_proof(means, (settled, ready), (&slim, known))?,
+            false => Healed { lifts: known, ..Healed::default() },
         };
         self.warn_of(&healed.ailing, settled)?;
         let lift = |PutBack { owner, rule, bytes: _, broken, why }: &PutBack| {
@@ -119,11 +121,7 @@ impl Foreman<'_> {
     }
 
     /// Finds out what the lock has to lift.
-    pub(super) fn pin_lifts(
-        &self,
-        base: &Base,
-        (parts, at_risk): (Vec<Part>, &BTreeSet<String>),
-    ) -> Result<(), BuildError> {
+    pub(super) fn pin_lifts(&self, base: &Base, parts: Vec<Part>) -> Result<(), BuildError> {
         if !slim::is_wanted(&self.request.settings) {
             return Ok(());
         }
@@ -131,8 +129,8 @@ impl Foreman<'_> {
         let bench = (made.bench.tree.digest(), made.bench.program.clone());
         let means = Means { base, bench: &bench, compiler: made.compiler.as_ref() };
         let settled = self.settle(parts)?;
-        let Spared { ready, lifts, put_back: _ } = self.spared(means, &settled, at_risk)?;
-        self.healed(means, (&settled, &ready), &lifts).map(drop)
+        let ready = self.ready(means, &settled, &self.known_lifts(&settled))?;
+        self.healed(means, &settled, &ready).map(drop)
     }
 
     /// Returns what the lock lifts, but for what is to be found out again.

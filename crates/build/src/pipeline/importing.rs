@@ -1,11 +1,11 @@
-//! What the user's own files import of what rules take: such rules are lifted before anything is proved.
+//! What the user's own files import of what rules take: such rules are lifted after all else is proved.
 //!
-//! What is lifted so follows from the files, and is in no lock. The base is one for all projects, so that no rule is
-//! lifted for it: there it is only said.
+//! What is lifted so follows from the files and what the proof lifts, and is in no lock; what the proof lifts follows from
+//! no file of the user's. The base is one for all projects, so that no rule is lifted for it: there it is only said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use minke_cas::Digest;
+use minke_cas::{Digest, ImagePath, Tree};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
@@ -14,8 +14,7 @@ use super::base::Base;
 use super::healing::Means;
 use super::ready::Ready;
 use super::{BuildError, Foreman};
-use crate::parts::{Owner, Part, Settled, begins_piece};
-use crate::project::Project;
+use crate::parts::{Part, Settled, begins_piece};
 use crate::project::runs::Run;
 use crate::proof::blame::{self, Suspect};
 use crate::proof::heal;
@@ -23,80 +22,82 @@ use crate::slim::{self, Class, Lifts, PutBack};
 
 /// All that the names in some files depend on.
 #[derive(Serialize)]
-struct Key {
+struct Key<'key> {
     minke: &'static str,
     names: [&'static [&'static str]; 2],
+    at: &'key ImagePath,
     files: Digest,
 }
 
-/// What goes into layers, and what is lifted for the user's own imports.
+/// What goes into layers, and what was lifted for it.
 pub(super) struct Spared {
     pub(super) ready: Ready,
-    /// These lifts, and those of the lock.
     pub(super) lifts: Lifts,
-    pub(super) put_back: Vec<PutBack>,
 }
 
 impl Foreman<'_> {
     /// Returns what the user's own files import that may be gone; of what hasn't changed nothing is read.
-    pub(super) fn at_risk(
-        &self,
-        (project, base): (&Project, &Base),
-        app: &App<'_>,
-    ) -> Result<BTreeSet<String>, BuildError> {
-        let mut all = BTreeSet::new();
+    pub(super) fn at_risk(&self, base: &Base, app: &App<'_>) -> Result<BTreeSet<String>, BuildError> {
         if !slim::is_wanted(&self.request.settings) {
-            return Ok(all);
+            return Ok(BTreeSet::new());
         }
         let _span = tracing::info_span!("look for imports").entered();
-        for part in &self.own_wheels(base, app)?.parts {
-            all.extend(self.names_in(part.tree.digest(), || Ok(slim::at_risk(self.store, &part.tree)?))?);
+        let read = |tree: &Tree| Ok(slim::at_risk(self.store, tree)?);
+        let mut all = BTreeSet::new();
+        let wheels = &self.own_wheels(base, app)?.parts;
+        for part in wheels {
+            all.extend(self.names_in("wheel", &ImagePath::root(), part.tree.digest(), || read(&part.tree))?);
         }
         for Copied { at, listing, .. } in &app.copied {
             let of_run = |run: &Run<'_>| {
                 let tree = || run.tree(self.store, at).map_err(BuildError::Sources);
-                self.names_in(run.digest(), || Ok(slim::at_risk(self.store, &tree()?)?))
+                self.names_in("run", at, run.digest(), || read(&tree()?))
             };
             // A directory with thousands of files is most often as it was, and else most of its runs are.
             for directory in listing.directories() {
                 let runs = || directory.cut(at, begins_piece);
                 let read = || runs().par_iter().map(of_run).try_reduce(BTreeSet::new, united);
-                all.extend(self.names_in(directory.digest(), read)?);
+                all.extend(self.names_in("directory", at, directory.digest(), read)?);
             }
         }
         if !all.is_empty() {
-            let own = self.app_parts((project, base), app)?;
-            all.retain(|name| !has_module(&own, name));
+            let installed: Vec<ImagePath> =
+                wheels.iter().flat_map(|part| part.tree.files()).map(|(path, _)| path).collect();
+            let installed = installed.iter().map(ImagePath::as_str);
+            let own = ends_of(installed.chain(app.copied.iter().flat_map(|copied| copied.listing.paths())));
+            all.retain(|name| !is_own(&own, name));
         }
         Ok(all)
     }
 
     fn names_in(
         &self,
+        of: &str,
+        at: &ImagePath,
         files: Digest,
         read: impl FnOnce() -> Result<BTreeSet<String>, BuildError>,
     ) -> Result<BTreeSet<String>, BuildError> {
-        let key = Key { minke: env!("CARGO_PKG_VERSION"), names: slim::AT_RISK, files };
-        self.store.memo("at-risk-2", &key, read)
+        let key = Key { minke: env!("CARGO_PKG_VERSION"), names: slim::AT_RISK, at, files };
+        // One directory may be one run, and who computes a result waits for nobody else's of the same key.
+        self.store.memo(&format!("at-risk-{of}-1"), &key, read)
     }
 
-    /// Slims and compiles what goes into the layers below the app's, but for what the lock lifts and what the user's own
-    /// files import.
-    pub(super) fn spared(
+    /// Slims and compiles what goes into the layers below the app's anew as long as rules take what the user's own files
+    /// import; returns what that puts back.
+    pub(super) fn spare(
         &self,
         means: Means<'_>,
-        settled: &Settled,
-        at_risk: &BTreeSet<String>,
-    ) -> Result<Spared, BuildError> {
-        let (mut lifts, mut put_back) = (self.known_lifts(settled), Vec::new());
+        (settled, at_risk): (&Settled, &BTreeSet<String>),
+        spared: &mut Spared,
+    ) -> Result<Vec<PutBack>, BuildError> {
+        let mut put_back = Vec::new();
         loop {
-            let ready = self.ready(means, settled, &lifts)?;
-            let missed = missed(settled, &ready, at_risk);
+            let missed = missed(settled, &spared.ready, at_risk);
             let (new, of_base): (Vec<_>, Vec<_>) =
                 missed.into_iter().partition(|(class, _)| *class == Some(Class::Distribution));
             if new.is_empty() {
                 self.warn_of_base(of_base.into_iter().map(|(_, missed)| missed));
-                return Ok(Spared { ready, lifts, put_back });
+                return Ok(put_back);
             }
             // What one rule leaves, another may take.
             for (_, missed) in new {
@@ -104,9 +105,10 @@ impl Foreman<'_> {
                 self.reporter.note(format!(
                     "the rule `{rule}` is lifted for {owner}, for the project imports `{broken}`"
                 ));
-                lifts.entry(owner.clone()).or_default().insert(rule.clone());
+                spared.lifts.entry(owner.clone()).or_default().insert(rule.clone());
                 put_back.push(missed);
             }
+            spared.ready = self.ready(means, settled, &spared.lifts)?;
         }
     }
 
@@ -149,15 +151,38 @@ fn united(mut one: BTreeSet<String>, other: BTreeSet<String>) -> Result<BTreeSet
     Ok(one)
 }
 
-/// Tells whether the user's own files have a module at the beginning of a name.
-fn has_module(own: &[Part], name: &str) -> bool {
-    let top = name.split('.').next().unwrap_or_default();
-    let (module, package) = (format!("/{top}.py"), format!("/{top}/"));
-    let mut parts = own.iter().filter(|part| matches!(part.owner, Owner::Project { .. }));
-    parts.any(|part| {
-        part.tree.files().any(|(path, _)| {
-            let path = path.as_str();
-            path.ends_with(&module) || (path.contains(&package) && path.ends_with(".py"))
-        })
-    })
+/// Returns how paths of modules end, from each of their directories on.
+fn ends_of<'path>(paths: impl Iterator<Item = &'path str>) -> HashSet<&'path str> {
+    let modules = paths.filter(|path| path.ends_with(".py"));
+    let ends = |path: &'path str| {
+        let below = path.match_indices('/').map(|(at, _)| &path[at + 1..]);
+        std::iter::once(path).chain(below)
+    };
+    modules.flat_map(ends).collect()
+}
+
+/// Tells whether a dotted name is of a module of the user's own, or of something in one.
+fn is_own(ends: &HashSet<&str>, name: &str) -> bool {
+    let has = |name: &str| {
+        let path = name.replace('.', "/");
+        ends.contains(format!("{path}.py").as_str()) || ends.contains(format!("{path}/__init__.py").as_str())
+    };
+    has(name) || name.rsplit_once('.').is_some_and(|(module, _)| has(module))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_users_own_by_the_path_of_its_module() {
+        let own = ends_of(["src/shop/tests/it.py", "company/app/main.py", "docs/pandas/load.py"].into_iter());
+        for name in ["shop.tests.it", "shop.tests.it.x"] {
+            assert!(is_own(&own, name), "{name}");
+        }
+        // Part of a namespace, or of a directory that happens to be called so.
+        for name in ["company.lib.tests.x", "pandas.tests.x", "hop.tests.it", "shop.tests"] {
+            assert!(!is_own(&own, name), "{name}");
+        }
+    }
 }

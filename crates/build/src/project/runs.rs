@@ -37,6 +37,11 @@ impl Listing {
         self.entries.chunk_by(of_one).map(|entries| Run { listing: self, entries }).collect()
     }
 
+    /// Returns the files' paths, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(relative, _)| relative.as_str())
+    }
+
     fn whole(&self) -> Run<'_> {
         Run { listing: self, entries: &self.entries }
     }

@@ -22,7 +22,7 @@ pub struct Tally {
     pub distributions: u64,
     /// The bytes that each rule saved, or would have saved but for what was put back, in the rules' order.
     pub rules: Vec<(String, u64)>,
-    /// What the proof put back.
+    /// What was put back, by the proof or for what the project imports.
     pub put_back: Vec<PutBack>,
     /// The bytes of bytecode that was made.
     pub bytecode: u64,
@@ -56,7 +56,7 @@ pub struct Ladder {
     pub rungs: Vec<Rung>,
     /// What is left.
     pub left: u64,
-    /// What the proof put back, which is the last step but bytecode.
+    /// What was put back, which is the last step but bytecode.
     pub put_back: Vec<PutBack>,
     /// The ledger of all that was removed, a blob in the store.
     pub ledger: Option<Digest>,
@@ -81,7 +81,7 @@ impl Ladder {
             ladder.step(rule, signed(*bytes));
         }
         let put_back: u64 = tally.put_back.iter().map(|rule| rule.bytes).sum();
-        ladder.step("what the proof put back", -signed(put_back));
+        ladder.step("what was put back", -signed(put_back));
         ladder.step("bytecode, for a fast start", -signed(tally.bytecode));
         ladder
     }
@@ -132,7 +132,7 @@ mod tests {
                 "files that the project ignores",
                 "a base of what is needed",
                 "tests",
-                "what the proof put back",
+                "what was put back",
                 "bytecode, for a fast start"
             ]
         );

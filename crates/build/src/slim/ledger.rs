@@ -13,10 +13,10 @@ use crate::parts::Owner;
 /// The media type of a ledger, which lies beside its image as an artifact.
 pub const LEDGER: &str = "application/vnd.minke.slim-ledger.v1+json";
 
-/// Rules that are left out for some owners, by [`owner_key`]: what the proof lifts.
+/// Rules that are left out for some owners, by [`owner_key`]: what the proof lifts, and the project's imports.
 pub type Lifts = BTreeMap<String, BTreeSet<String>>;
 
-/// A rule that is left out for an owner, because something broke with it.
+/// A rule that is left out for an owner, because something broke with it or the project imports what it takes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PutBack {
     /// Whose files it would have taken, as [`owner_key`] names it.
@@ -76,7 +76,7 @@ pub struct SlimLedger {
     pub rules: Option<Digest>,
     /// What was taken, in the order of the image's parts.
     pub taken: Vec<Taken>,
-    /// Rules that were left out for some owners, because something broke with them.
+    /// Rules that were left out for some owners.
     pub lifts: Lifts,
 }
 
