@@ -298,6 +298,16 @@ mod tests {
         Some(if output.status.success() { names.join(" ") } else { "refused".to_owned() })
     }
 
+    /// Tells whether this machine's pip knows metadata files by the name that they have today; pip 23.2 is the first.
+    fn asks_for_metadata() -> bool {
+        let asked =
+            Command::new(python_with_pip().unwrap()).args(["-m", "pip", "--version"]).output().unwrap();
+        let said = String::from_utf8(asked.stdout).unwrap();
+        let version = said.split(' ').nth(1).unwrap();
+        let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap());
+        (numbers.next(), numbers.next()) >= (Some(23), Some(2))
+    }
+
     #[test]
     fn pip_downloads_a_project_and_its_requirement_whatever_the_style() {
         for style in [IndexStyle::Modern, IndexStyle::Plain, IndexStyle::Bare] {
@@ -305,7 +315,8 @@ mod tests {
             let Some(names) = download(&server.url_of("/simple/"), "toy-app") else { return };
             assert_eq!(names, "/Toy_Base-1.0-py3-none-any.whl /toy_app-1-py3-none-any.whl", "{style:?}");
             let metadata = server.counts().keys().filter(|path| path.ends_with(".metadata")).count();
-            assert_eq!(metadata, if style == IndexStyle::Modern { 2 } else { 0 }, "{style:?}");
+            let expected = if style == IndexStyle::Modern && asks_for_metadata() { 2 } else { 0 };
+            assert_eq!(metadata, expected, "{style:?}");
             assert!(server.counts().values().all(|count| *count == 1), "{:?}", server.counts());
         }
     }
