@@ -27,15 +27,20 @@ pub fn give_back() {
     raw::trim_heaps();
 }
 
+/// Returns the bytes of a process that are in memory and no file's.
+#[cfg(test)]
+pub(crate) fn held(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 #[cfg(all(test, target_env = "gnu"))]
 mod tests {
     use super::*;
 
-    /// Returns the bytes of this process that are in memory and no file's.
     fn held() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        super::held(std::process::id())
     }
 
     #[test]

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use super::app::{App, Copied};
 use super::base::Base;
 use super::healing::{self, Means};
-use super::importing::Spared;
 use super::ready::{Haste, Ready};
 use super::slimming::SlimKey;
 use super::{Foreman, compression};
@@ -267,24 +266,22 @@ impl Foreman<'_> {
             || slim::is_wanted(&self.request.settings) && self.is_provable(),
             || self.ready(means, &settled, &lifts),
         );
-        let ready = ready?;
+        let mut ready = ready?;
         // Most often nothing has to be lifted: so the layers are written while that is proved.
         let haste = if is_proved { Haste::Beside } else { Haste::Alone };
         let (layers, healed) =
             at_once(|| self.layers(&ready, haste), || self.healed(means, &settled, &ready));
         let Healed { lifts: healed, mut put_back, ailing: _ } = healed?;
         let mut layers = layers?;
-        let mut spared = Spared { ready, lifts };
-        if healed != spared.lifts {
-            spared = Spared { ready: self.ready(means, &settled, &healed)?, lifts: healed };
-            layers = self.layers(&spared.ready, Haste::Alone)?;
+        let is_healed = healed != lifts;
+        if is_healed {
+            ready = self.ready(means, &settled, &healed)?;
         }
-        let imported = self.spare(means, (&settled, at_risk), &mut spared)?;
-        if !imported.is_empty() {
-            layers = self.layers(&spared.ready, Haste::Alone)?;
-            put_back.extend(imported);
+        let imported = self.spare(means, (&settled, at_risk), &mut ready)?;
+        if is_healed || !imported.is_empty() {
+            layers = self.layers(&ready, Haste::Alone)?;
         }
-        let ready = spared.ready;
+        put_back.extend(imported);
         added.lifts = self.supply.lock().lifts;
         self.note_cards(base, &ready.below);
         let Ready { own, sources, below, whole, ledger } = ready;

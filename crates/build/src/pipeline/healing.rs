@@ -12,7 +12,6 @@ use minke_exec::User;
 use serde::Serialize;
 
 use super::base::Base;
-
 use super::proving::ProofError;
 use super::ready::Ready;
 use super::slimming::{SlimKey, add_sources};
@@ -79,7 +78,6 @@ impl Foreman<'_> {
     pub(super) fn healed(
         &self,
         means: Means<'_>,
-
         settled: &Settled,
         ready: &Ready,
     ) -> Result<Healed, BuildError> {

@@ -18,7 +18,7 @@ use crate::parts::{Part, Settled, begins_piece};
 use crate::project::runs::Run;
 use crate::proof::blame::{self, Suspect};
 use crate::proof::heal;
-use crate::slim::{self, Class, Lifts, PutBack};
+use crate::slim::{self, Class, PutBack, SlimLedger};
 
 /// All that the names in some files depend on.
 #[derive(Serialize)]
@@ -27,12 +27,6 @@ struct Key<'key> {
     names: [&'static [&'static str]; 2],
     at: &'key ImagePath,
     files: Digest,
-}
-
-/// What goes into layers, and what was lifted for it.
-pub(super) struct Spared {
-    pub(super) ready: Ready,
-    pub(super) lifts: Lifts,
 }
 
 impl Foreman<'_> {
@@ -88,28 +82,30 @@ impl Foreman<'_> {
         &self,
         means: Means<'_>,
         (settled, at_risk): (&Settled, &BTreeSet<String>),
-        spared: &mut Spared,
+        ready: &mut Ready,
     ) -> Result<Vec<PutBack>, BuildError> {
         let mut put_back = Vec::new();
-        loop {
-            let missed = missed(settled, &spared.ready, at_risk);
+        while let Some(ledger) = &ready.ledger {
+            let missed = missed(settled, (&ready.whole, ledger), at_risk);
             let (new, of_base): (Vec<_>, Vec<_>) =
                 missed.into_iter().partition(|(class, _)| *class == Some(Class::Distribution));
             if new.is_empty() {
                 self.warn_of_base(of_base.into_iter().map(|(_, missed)| missed));
-                return Ok(put_back);
+                break;
             }
+            let mut lifts = ledger.lifts.clone();
             // What one rule leaves, another may take.
             for (_, missed) in new {
                 let PutBack { owner, rule, broken, .. } = &missed;
                 self.reporter.note(format!(
                     "the rule `{rule}` is lifted for {owner}, for the project imports `{broken}`"
                 ));
-                spared.lifts.entry(owner.clone()).or_default().insert(rule.clone());
+                lifts.entry(owner.clone()).or_default().insert(rule.clone());
                 put_back.push(missed);
             }
-            spared.ready = self.ready(means, settled, &spared.lifts)?;
+            *ready = self.ready(means, settled, &lifts)?;
         }
+        Ok(put_back)
     }
 
     fn warn_of_base(&self, missed: impl Iterator<Item = PutBack>) {
@@ -126,8 +122,11 @@ impl Foreman<'_> {
 }
 
 /// Returns which rules took what is imported, each once, with the class of those that they took it from.
-fn missed(settled: &Settled, ready: &Ready, at_risk: &BTreeSet<String>) -> Vec<(Option<Class>, PutBack)> {
-    let Some(ledger) = &ready.ledger else { return Vec::new() };
+fn missed(
+    settled: &Settled,
+    (whole, ledger): (&Tree, &SlimLedger),
+    at_risk: &BTreeSet<String>,
+) -> Vec<(Option<Class>, PutBack)> {
     let mut known: BTreeSet<Suspect> = BTreeSet::new();
     let mut missed = Vec::new();
     for name in at_risk {
@@ -135,7 +134,7 @@ fn missed(settled: &Settled, ready: &Ready, at_risk: &BTreeSet<String>) -> Vec<(
         let is_owners = |part: &&Part| slim::owner_key(&part.owner) == suspect.owner;
         let class = settled.parts.iter().find(is_owners).and_then(|part| Class::of(&part.owner));
         // In the place of a module of the base something stands that says where it is.
-        let is_there = class == Some(Class::Distribution) && blame::is_there(name, &ready.whole);
+        let is_there = class == Some(Class::Distribution) && blame::is_there(name, whole);
         // What the settings name is meant to go.
         if is_there || suspect.rule == slim::DROP || !known.insert(suspect.clone()) {
             continue;
